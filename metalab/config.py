@@ -1,0 +1,211 @@
+"""One validated configuration: CLI flags, form fields and notebook arguments all come from it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from metalab.errors import ConfigError
+
+FORMAT = 1
+"""Version of the configuration, run and checkpoint formats; raised when one changes incompatibly."""
+
+
+def _field(default: Any, group: str, title: str, help: str, *, advanced: bool = False, **limits: Any) -> Any:
+    extra = {"group": group, "advanced": advanced}
+    return Field(default, title=title, description=help, json_schema_extra=extra, **limits)
+
+
+class Config(BaseModel):
+    """Everything that defines a run. Immutable; make changed copies with :meth:`replace`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+    application: Literal["image-classification"] = _field(
+        "image-classification", "Task", "Application", "What is learnt from few examples."
+    )
+    source: Literal["glyphs", "digits", "omniglot", "image-folder"] = _field(
+        "glyphs",
+        "Task",
+        "Data source",
+        "Where tasks come from: embedded characters (glyphs), real digits (test only), Omniglot, own images.",
+    )
+    data: Path | None = _field(
+        None, "Task", "Data path", "Folder or zip of the data; needed by omniglot and image-folder."
+    )
+    episodes: Literal["within", "mixed"] = _field(
+        "within",
+        "Task",
+        "Classes of a task",
+        "within: all classes of a task come from one alphabet (hard); mixed: from any alphabet of the split.",
+    )
+    way: int = _field(5, "Task", "Way", "Number of classes in a task.", ge=2, le=200)
+    shot: int = _field(1, "Task", "Shot", "Labelled support examples per class.", ge=1, le=100)
+    query: int = _field(
+        15, "Task", "Query", "Query examples per class, on which adaptation is judged.", ge=1, le=100
+    )
+    rotations: bool = _field(
+        True,
+        "Task",
+        "Rotations as classes",
+        "In meta-training a character turned by 90, 180 or 270 degrees counts as a new class.",
+        advanced=True,
+    )
+    image_size: int = _field(
+        32, "Task", "Image size", "Images are resized to this square, in pixels.", advanced=True, ge=16, le=224
+    )
+    channels: Literal[1, 3] = _field(
+        1, "Task", "Channels", "1: greyscale drawings; 3: colour photos.", advanced=True
+    )
+
+    backbone: Literal["conv4", "resnet12"] = _field(
+        "conv4", "Backbone", "Backbone", "The shared feature extractor, pre-trained before meta-learning."
+    )
+    width: int = _field(
+        64, "Backbone", "Width", "Channels of the first block.", advanced=True, ge=4, le=512, multiple_of=4
+    )
+    normalisation: Literal["running", "group", "batch"] = _field(
+        "running",
+        "Backbone",
+        "Normalisation",
+        "running: statistics kept from pre-training (inductive); group: per image (inductive); "
+        "batch: statistics of the images at hand, query included (transductive).",
+        advanced=True,
+    )
+    pretrain_steps: int = _field(
+        3000,
+        "Backbone",
+        "Pre-training steps",
+        "Steps of ordinary supervised classification over the meta-train classes, when no checkpoint fits.",
+        advanced=True,
+        ge=0,
+        le=1_000_000,
+    )
+    pretrained: Path | Literal["auto", "none"] = _field(
+        "auto",
+        "Backbone",
+        "Pre-trained weights",
+        "auto: the shipped checkpoint if one fits, else pre-train; none: always pre-train; or a file.",
+        advanced=True,
+    )
+
+    metalearner: str = _field("protonet", "Meta-learner", "Meta-learner", "How the backbone is adjusted to a task.")
+    options: dict[str, Any] = _field(
+        {}, "Meta-learner", "Options", "Settings of the chosen meta-learner; unset ones take its defaults."
+    )
+
+    steps: int = _field(600, "Training", "Steps", "Meta-training steps (outer loop).", ge=1, le=10_000_000)
+    meta_batch: int = _field(
+        8, "Training", "Meta-batch", "Tasks per step, averaged into one update.", ge=1, le=4096
+    )
+    lr: float = _field(
+        1e-3, "Training", "Learning rate", "Peak AdamW rate of the outer loop.", advanced=True, gt=0, le=1
+    )
+    weight_decay: float = _field(
+        1e-4, "Training", "Weight decay", "AdamW weight decay.", advanced=True, ge=0, le=1
+    )
+    clip: float = _field(
+        1.0, "Training", "Gradient clip", "Largest norm of the outer gradient.", advanced=True, gt=0
+    )
+    train_way: int | None = _field(
+        None,
+        "Training",
+        "Training way",
+        "Way of meta-training tasks when it should differ from the way (more classes often train better).",
+        advanced=True,
+        ge=2,
+        le=200,
+    )
+    train_query: int = _field(
+        5, "Training", "Training query", "Query examples per class in meta-training.", advanced=True, ge=1, le=100
+    )
+    validate_every: int = _field(
+        100, "Training", "Validate every", "Steps between looks at meta-validation.", advanced=True, ge=1
+    )
+    validation_tasks: int = _field(
+        100, "Training", "Validation tasks", "Fixed meta-validation tasks per look.", advanced=True, ge=2
+    )
+    patience: int = _field(
+        10,
+        "Training",
+        "Patience",
+        "Looks at meta-validation without a new best before training stops early.",
+        advanced=True,
+        ge=1,
+    )
+    test_tasks: int = _field(
+        600, "Evaluation", "Test tasks", "Fixed held-out tasks of the evaluation table.", advanced=True, ge=2
+    )
+    seed: int = _field(0, "Training", "Seed", "Same seed, same result.", advanced=True, ge=0, le=2**31 - 1)
+    device: str = _field(
+        "auto", "Training", "Device", "auto, cpu, cuda, cuda:1, mps.", advanced=True, pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$"
+    )
+    strategy: Literal["auto", "loop", "threads", "vmap"] = _field(
+        "auto",
+        "Training",
+        "Execution",
+        "How the tasks of a batch are run; auto: threads on a CPU, vmap on an accelerator.",
+        advanced=True,
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Config:
+        from metalab.metalearners import check_options  # the registry sits to the right of this module
+
+        if self.source in ("omniglot", "image-folder") and self.data is None:
+            raise ValueError(f"data: source {self.source!r} needs the path of a folder or zip")
+        check_options(self.metalearner, self.options)
+        return self
+
+    @classmethod
+    def create(cls, **values: Any) -> Config:
+        """Validate ``values``; raises :class:`ConfigError` naming the field and its allowed values."""
+        try:
+            return cls(**values)
+        except ValidationError as error:
+            raise ConfigError(*_explain(error)) from None
+
+    def replace(self, **changes: Any) -> Config:
+        """Return a validated copy with ``changes``."""
+        return type(self).create(**{**self.model_dump(), **changes})
+
+    @classmethod
+    def load(cls, path: Path | str) -> Config:
+        """Read a JSON configuration. Raises :class:`ConfigError`."""
+        try:
+            return cls.from_json(Path(path).read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"cannot be read ({error})", where=path, fix="Check the path.") from None
+
+    @classmethod
+    def from_json(cls, text: str) -> Config:
+        """Parse :meth:`to_json` output. Raises :class:`ConfigError`."""
+        try:
+            return cls.model_validate_json(text)
+        except ValidationError as error:
+            raise ConfigError(*_explain(error)) from None
+
+    def to_json(self) -> str:
+        """Return the configuration as indented JSON."""
+        return self.model_dump_json(indent=1)
+
+    def save(self, path: Path | str) -> None:
+        """Write :meth:`to_json` to ``path`` atomically. Raises :class:`StorageError`."""
+        from metalab.storage import atomic_write
+
+        atomic_write(Path(path), self.to_json().encode())
+
+
+def _explain(error: ValidationError) -> tuple[str]:
+    lines = []
+    for item in error.errors():
+        name = ".".join(str(part) for part in item["loc"][:1])
+        message = item["msg"].removeprefix("Value error, ")
+        given = "" if not name else f" (given: {item['input']!r})"
+        if item["type"] == "extra_forbidden":
+            message = f"unknown setting; known are {', '.join(Config.model_fields)}"
+            given = ""
+        lines.append(f"{name}: {message}{given}" if name else message)
+    return ("; ".join(dict.fromkeys(lines)),)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import json
+import math
 import os
-import tempfile
-from pathlib import Path
+import secrets
+from collections.abc import Mapping
+from pathlib import Path, PurePath
+from typing import Any
 
 from metalab.errors import StorageError
 
@@ -48,15 +53,61 @@ def atomic_write(path: Path, content: bytes) -> None:
     """
     path = Path(path)
     make_folder(path.parent)
-    temporary = None
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "wb") as file:
+        # Not tempfile: its files are private, and a run may be read by colleagues.
+        with open(temporary, "xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        if isinstance(error, OSError):
+            raise storage_error(error, path) from None
+        raise
+
+
+def try_lock(path: Path) -> int | None:
+    """Lock the file ``path`` without waiting; return its handle, or None when somebody else holds it.
+
+    Closing the handle, or the end of the last process that has it, releases the lock. Raises
+    :class:`StorageError`.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        raise StorageError("this system has no flock", where=path, fix="Use Linux, macOS or WSL") from None
+    handle = None
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return handle
     except OSError as error:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
+        if handle is not None:
+            os.close(handle)
+        if isinstance(error, BlockingIOError):
+            return None
         raise storage_error(error, path) from None
+
+
+def to_json(value: Any, indent: int | None = None) -> bytes:
+    """Return ``value`` as JSON. Arrays and tensors become lists; NaN and infinity, which JSON lacks, null."""
+    return json.dumps(_plain(value), indent=indent, allow_nan=False).encode()
+
+
+def _plain(value: Any) -> Any:
+    if value is None or isinstance(value, str | int):
+        return value
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, PurePath):
+        return str(value)
+    if hasattr(value, "tolist"):
+        return _plain(value.tolist())
+    raise TypeError(f"A {type(value).__name__} cannot be written as JSON")

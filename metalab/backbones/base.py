@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Literal
@@ -90,7 +91,7 @@ class Backbone(nn.Module, ABC):
         if self.normalisation == "group":
             # Composite on purpose, as below: exact under vmap and twice differentiable.
             n, c, height, width = h.shape
-            grouped = h.reshape(n, 8 if c % 8 == 0 else 4, -1)
+            grouped = h.reshape(n, math.gcd(c, 8), -1)
             var, mean = torch.var_mean(grouped, dim=-1, correction=0, keepdim=True)
             h = ((grouped - mean) * (var + 1e-5).rsqrt()).view(n, c, height, width)
         else:

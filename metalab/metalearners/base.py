@@ -1,0 +1,109 @@
+"""The interface of every meta-learner, and the arithmetic that several share."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor, nn
+
+from metalab.backbones import Backbone
+from metalab.tasks import Examples
+
+State = dict[str, Tensor]
+"""What adaptation yields: a flat dictionary of tensors, all that :meth:`MetaLearner.predict` needs."""
+
+
+class MetaLearner(nn.Module, ABC):
+    """Learns how to adjust a backbone to a task.
+
+    ``adapt(support) -> state`` and ``predict(state, x)`` are pure functions of the module's parameters and
+    their arguments, differentiable, and written for one task; batches of tasks are run by
+    :mod:`metalab.execution`. Both work with any number of classes and examples.
+    """
+
+    class Options(BaseModel):
+        """Settings of the method; the CLI and the form are made from them."""
+
+        model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: ClassVar[str]
+    label: ClassVar[str]
+    summary: ClassVar[str]
+    """One sentence for a user choosing a method."""
+    order: ClassVar[int] = 100
+    """Place in lists."""
+
+    def __init__(self, backbone: Backbone, options: BaseModel) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.options = options
+
+    @abstractmethod
+    def adapt(self, support: Examples, way: int) -> State:
+        """Adapt to ``support`` (x (n, C, H, W), y (n,) in 0..way-1) and return the state."""
+
+    @abstractmethod
+    def features(self, state: State, x: Tensor) -> Tensor:
+        """Return features (n, d) of ``x`` under the adapted backbone."""
+
+    @abstractmethod
+    def classify(self, state: State, features: Tensor) -> Tensor:
+        """Return logits (n, way) from :meth:`features`."""
+
+    def predict(self, state: State, x: Tensor) -> Tensor:
+        """Return logits (n, way) of ``x`` (n, C, H, W)."""
+        return self.classify(state, self.features(state, x))
+
+    def path(self, support: Examples, way: int) -> dict[str, State]:
+        """Return the states that adaptation passes through, by name, in order; the last is the result."""
+        return {"adapted": self.adapt(support, way)}
+
+    def forward(self, support: Examples, query: Examples, way: int) -> tuple[Tensor, Tensor]:
+        """Return the meta-loss of one task, its mean query cross-entropy after adaptation, and the logits."""
+        logits = self.predict(self.adapt(support, way), query.x)
+        return cross_entropy(logits, query), logits
+
+    @property
+    def transductive(self) -> bool:
+        """Whether a prediction depends on the other query examples."""
+        return self.backbone.transductive
+
+    def train(self, mode: bool = True) -> MetaLearner:
+        """Stay in evaluation mode: nothing here may depend on a hidden mode or measure statistics."""
+        return super().train(False)
+
+
+def cross_entropy(logits: Tensor, examples: Examples) -> Tensor:
+    """Return the mean cross-entropy of ``logits`` (n, way) over the examples that are not padding."""
+    losses = F.cross_entropy(logits, examples.y, reduction="none")
+    if examples.mask is None:
+        return losses.mean()
+    weights = examples.weights()
+    return (losses * weights).sum() / weights.sum()
+
+
+def class_means(features: Tensor, support: Examples, way: int) -> Tensor:
+    """Return the mean feature (way, d) of each class's support examples; zero for a class without any."""
+    member = F.one_hot(support.y, way).to(features.dtype) * support.weights().unsqueeze(-1)
+    return (member.t() @ features) / member.sum(0).clamp(min=1).unsqueeze(-1)
+
+
+def squared_distances(a: Tensor, b: Tensor) -> Tensor:
+    """Return squared Euclidean distances (n, m) between rows of ``a`` (n, d) and ``b`` (m, d)."""
+    return (a.square().sum(-1, keepdim=True) - 2 * a @ b.t() + b.square().sum(-1)).clamp(min=0)
+
+
+def accuracy(logits: Tensor, examples: Examples) -> Tensor:
+    """Return the share (...,) of examples whose largest logit (..., n, way) is the label."""
+    right = (logits.argmax(-1) == examples.y).to(logits.dtype)
+    weights = examples.weights()
+    return (right * weights).sum(-1) / weights.sum(-1)
+
+
+def scalar(value: float) -> nn.Parameter:
+    """Return a learnable number."""
+    return nn.Parameter(torch.tensor(float(value)))

@@ -22,6 +22,7 @@ _REASONS = {
     errno.EPERM: ("no permission to write", "Choose another folder, or set METALAB_HOME"),
     errno.EROFS: ("the file system is read-only", "Choose another folder, or set METALAB_HOME"),
     errno.ENOENT: ("the folder does not exist", "Create it, or choose another"),
+    errno.EEXIST: ("a part of the path is a file", "Choose another path"),
     errno.ENOTDIR: ("a part of the path is a file", "Choose another path"),
 }
 

@@ -103,7 +103,7 @@ def test_delete_refuses_an_active_run(store, run):
     run.update_status(state="running")
     handle = run.lock()
     assert handle is not None
-    with pytest.raises(RunError, match="is active.*Stop it"):
+    with pytest.raises(RunError, match=r"is active.*Stop it"):
         store.delete(run.id)
     assert run.status().state == "running"
     os.close(handle)
@@ -152,7 +152,8 @@ def test_damaged_runs_are_listed_with_the_reason(store, run, kind):
     assert store.list() == [healthy, run]
     status = run.status()
     assert status.state == "damaged"
-    assert pytest.raises(RunError, run.update_status, step=1).match(reason)
+    with pytest.raises(RunError, match=reason):
+        run.update_status(step=1)
     assert run.name in ("first", run.id)
     assert healthy.status().state == "stopped"
     store.delete(run.id)

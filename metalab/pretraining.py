@@ -1,0 +1,62 @@
+"""Step 2, feature extraction: pre-train a backbone by ordinary classification over the meta-train classes.
+
+As in Meta-Baseline (Chen et al. 2021, section 3.1) and RFS (Tian et al. 2020, equation 3).
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from metalab.backbones import Backbone
+from metalab.config import Config
+from metalab.progress import Progress
+from metalab.tasks import TaskSource, seeded
+
+BATCH = 256
+"""Images per pre-training step."""
+
+
+def input_statistics(backbone: Backbone, source: TaskSource, seed: int) -> None:
+    """Measure mean and deviation of meta-train images (1,024 of them) into the backbone."""
+    images, _ = source.labelled_batch(1024, seeded(backbone.input_mean.device, seed, "statistics"))
+    backbone.input_mean.copy_(images.mean((0, 2, 3)))
+    backbone.input_std.copy_(images.std((0, 2, 3)).clamp(min=1e-3))
+
+
+def pretrain(backbone: Backbone, source: TaskSource, config: Config) -> Iterator[Progress]:
+    """Train ``backbone`` in place for ``config.pretrain_steps`` steps, yielding progress.
+
+    A cosine classifier (scale 16) over all meta-train classes, AdamW with a cosine schedule. Seeded.
+    """
+    device = backbone.input_mean.device
+    input_statistics(backbone, source, config.seed)
+    head = torch.empty(source.n_train_classes, backbone.feature_dim, device=device)
+    head = nn.Parameter(nn.init.normal_(head, std=0.1, generator=seeded(device, config.seed, "head")))
+    parameters = [*backbone.parameters(), head]
+    optimiser = torch.optim.AdamW(parameters, lr=2e-3, weight_decay=5e-4)
+    started, steps = time.monotonic(), config.pretrain_steps
+    backbone.train()
+    try:
+        for step in range(1, steps + 1):
+            warm = min(1.0, step / 50)
+            for group in optimiser.param_groups:
+                group["lr"] = 2e-3 * warm * 0.5 * (1 + math.cos(math.pi * (step - 1) / steps))
+            images, labels = source.labelled_batch(BATCH, seeded(device, config.seed, "pretrain", step))
+            logits = 16 * F.linear(F.normalize(backbone(images), dim=1), F.normalize(head, dim=1))
+            loss = F.cross_entropy(logits, labels)
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            if step % 10 == 0 or step == steps:
+                rate = step / (time.monotonic() - started)
+                right = (logits.argmax(1) == labels).float().mean().item()
+                yield Progress("pretrain", step, steps, loss=loss.item(), accuracy=right,
+                               rate=rate * BATCH, eta=(steps - step) / rate)
+    finally:
+        backbone.eval()

@@ -1,0 +1,136 @@
+"""Step 3, the outer loop: a generator of progress events, resumable bit for bit on a CPU.
+
+Everything random in step k is a function of (seed, k), so a checkpoint needs parameters, optimiser and
+counters, and no generator states.
+"""
+
+from __future__ import annotations
+
+import math
+import resource
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from metalab.checkpoints import load_checkpoint, load_into, prefixed, save_checkpoint
+from metalab.config import Config
+from metalab.errors import CheckpointError
+from metalab.execution import Runner, task_runner
+from metalab.metalearners import MetaLearner
+from metalab.progress import Progress
+from metalab.tasks import TaskShape, TaskSource, seeded, task_list
+
+VALIDATION_SEED = 1_000_003
+"""Seed of the fixed meta-validation tasks, the same for every run."""
+
+
+class Trainer:
+    """Meta-trains one meta-learner in place.
+
+    Iterate :meth:`run` to train; :meth:`save` and :meth:`load` between events give a resumable checkpoint.
+    The parameters that did best on meta-validation are kept, and are in place when the run ends.
+    """
+
+    def __init__(self, metalearner: MetaLearner, source: TaskSource, config: Config) -> None:
+        self.metalearner, self.source, self.config = metalearner, source, config
+        self.device = next(metalearner.parameters()).device
+        self.parameters = [p for p in metalearner.parameters() if p.requires_grad]
+        self.optimiser = torch.optim.AdamW(self.parameters, lr=config.lr, weight_decay=config.weight_decay)
+        self.step, self.best, self.looks_since_best = 0, -1.0, 0
+        self.best_state = self._copy()
+        self.shape = TaskShape(config.train_way or config.way, config.shot, config.train_query)
+        source.check(self.shape, "train")
+
+    def run(self) -> Iterator[Progress]:
+        """Train until the last step or until patience runs out; yields "train" and "validation" events."""
+        config, started, first = self.config, time.monotonic(), self.step
+        with task_runner(config.strategy, self.device) as runner:
+            if self.step == 0:
+                yield self._validate(runner)
+            while self.step < config.steps and self.looks_since_best < config.patience:
+                loss, right = self._update(runner)
+                self.step += 1
+                rate = (self.step - first) / (time.monotonic() - started)
+                yield Progress(
+                    "train",
+                    self.step,
+                    config.steps,
+                    loss=loss.item(),
+                    accuracy=right.item(),
+                    rate=rate * config.meta_batch,
+                    eta=(config.steps - self.step) / rate,
+                    memory=peak_memory(self.device),
+                )
+                if self.step % config.validate_every == 0 or self.step == config.steps:
+                    yield self._validate(runner)
+        self.metalearner.load_state_dict(self.best_state)
+
+    def _update(self, runner: Runner) -> tuple[Tensor, Tensor]:
+        config = self.config
+        warm = min(1.0, (self.step + 1) / max(1, min(50, config.steps // 10)))
+        for group in self.optimiser.param_groups:
+            group["lr"] = config.lr * warm * 0.5 * (1 + math.cos(math.pi * self.step / config.steps))
+        generator = seeded(self.device, config.seed, "train", self.step)
+        batch = self.source.sample(config.meta_batch, "train", self.shape, generator)
+        loss, right, gradients = runner.meta_gradient(self.metalearner, batch, self.parameters)
+        for parameter, gradient in zip(self.parameters, gradients, strict=True):
+            parameter.grad = gradient
+        torch.nn.utils.clip_grad_norm_(self.parameters, config.clip)
+        self.optimiser.step()
+        return loss, right
+
+    def _validate(self, runner: Runner) -> Progress:
+        config = self.config
+        shape = TaskShape(config.way, config.shot, config.query)
+        tasks = task_list(
+            self.source, config.validation_tasks, "validation", shape, VALIDATION_SEED, self.device
+        )
+        values = torch.cat([runner.accuracies(self.metalearner, batch) for batch in tasks])
+        mean = values.mean().item()
+        if mean > self.best:
+            self.best, self.looks_since_best, self.best_state = mean, 0, self._copy()
+        else:
+            self.looks_since_best += 1
+        interval = 1.96 * values.std().item() / math.sqrt(len(values))
+        return Progress("validation", self.step, config.steps, accuracy=mean, interval=interval)
+
+    def _copy(self) -> dict[str, Tensor]:
+        return {name: tensor.detach().clone() for name, tensor in self.metalearner.state_dict().items()}
+
+    def save(self, path: Path | str) -> None:
+        """Write all that :meth:`load` needs to ``path``, atomically. Raises :class:`StorageError`."""
+        tensors = {f"model.{name}": tensor for name, tensor in self.metalearner.state_dict().items()}
+        tensors |= {f"best.{name}": tensor for name, tensor in self.best_state.items()}
+        for number, slots in self.optimiser.state_dict()["state"].items():
+            tensors |= {f"optimiser.{number}.{name}": torch.as_tensor(value) for name, value in slots.items()}
+        meta = {"step": self.step, "best": self.best, "looks_since_best": self.looks_since_best}
+        save_checkpoint(path, "training", tensors, {**meta, "config": self.config.model_dump(mode="json")})
+
+    def load(self, path: Path | str) -> None:
+        """Continue from :meth:`save`. Raises :class:`CheckpointError` if it is from another model."""
+        tensors, meta = load_checkpoint(path, "training")
+        if meta["config"]["metalearner"] != self.config.metalearner:
+            raise CheckpointError(
+                f"trained {meta['config']['metalearner']}, not {self.config.metalearner}", where=path
+            )
+        load_into(self.metalearner, prefixed(tensors, "model"), path)
+        self.best_state = {k: v.to(self.device) for k, v in prefixed(tensors, "best").items()}
+        state: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in prefixed(tensors, "optimiser").items():
+            number, slot = name.split(".", 1)
+            state.setdefault(int(number), {})[slot] = tensor
+        groups = self.optimiser.state_dict()["param_groups"]
+        self.optimiser.load_state_dict({"state": state, "param_groups": groups})
+        self.step, self.best, self.looks_since_best = meta["step"], meta["best"], meta["looks_since_best"]
+
+
+def peak_memory(device: torch.device) -> int:
+    """Return peak bytes: allocated on an accelerator, else resident in this process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

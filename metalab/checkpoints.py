@@ -41,7 +41,9 @@ def load_checkpoint(path: Path | str, kind: str) -> tuple[dict[str, Tensor], dic
             f"not a safetensors file, or damaged ({error})", where=path, fix="Use a file that metalab wrote"
         ) from None
     if not isinstance(meta, dict):
-        raise CheckpointError("a safetensors file, but not metalab's", where=path, fix="Use a file that metalab wrote")
+        raise CheckpointError(
+            "a safetensors file, but not metalab's", where=path, fix="Use a file that metalab wrote"
+        )
     if meta.get("format") != FORMAT:
         raise CheckpointError(
             f"written in format {meta.get('format')}, this version reads {FORMAT}",
@@ -49,13 +51,17 @@ def load_checkpoint(path: Path | str, kind: str) -> tuple[dict[str, Tensor], dic
             fix="Train again with this version, or install the version that wrote it",
         )
     if meta.get("kind") != kind:
-        raise CheckpointError(f"holds a {meta.get('kind')}, not a {kind}", where=path, fix="Choose another file")
+        raise CheckpointError(
+            f"holds a {meta.get('kind')}, not a {kind}", where=path, fix="Choose another file"
+        )
     return tensors, meta
 
 
 def prefixed(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     """Return the entries under ``prefix.`` without it."""
-    return {name.removeprefix(prefix + "."): t for name, t in tensors.items() if name.startswith(prefix + ".")}
+    return {
+        name.removeprefix(prefix + "."): t for name, t in tensors.items() if name.startswith(prefix + ".")
+    }
 
 
 def load_into(module: Any, tensors: dict[str, Tensor], where: object) -> None:

@@ -54,7 +54,13 @@ class Config(BaseModel):
         advanced=True,
     )
     image_size: int = _field(
-        32, "Task", "Image size", "Images are resized to this square, in pixels.", advanced=True, ge=16, le=224
+        32,
+        "Task",
+        "Image size",
+        "Images are resized to this square, in pixels.",
+        advanced=True,
+        ge=16,
+        le=224,
     )
     channels: Literal[1, 3] = _field(
         1, "Task", "Channels", "1: greyscale drawings; 3: colour photos.", advanced=True
@@ -91,7 +97,9 @@ class Config(BaseModel):
         advanced=True,
     )
 
-    metalearner: str = _field("protonet", "Meta-learner", "Meta-learner", "How the backbone is adjusted to a task.")
+    metalearner: str = _field(
+        "protonet", "Meta-learner", "Meta-learner", "How the backbone is adjusted to a task."
+    )
     options: dict[str, Any] = _field(
         {}, "Meta-learner", "Options", "Settings of the chosen meta-learner; unset ones take its defaults."
     )
@@ -119,7 +127,13 @@ class Config(BaseModel):
         le=200,
     )
     train_query: int = _field(
-        5, "Training", "Training query", "Query examples per class in meta-training.", advanced=True, ge=1, le=100
+        5,
+        "Training",
+        "Training query",
+        "Query examples per class in meta-training.",
+        advanced=True,
+        ge=1,
+        le=100,
     )
     validate_every: int = _field(
         100, "Training", "Validate every", "Steps between looks at meta-validation.", advanced=True, ge=1
@@ -140,7 +154,12 @@ class Config(BaseModel):
     )
     seed: int = _field(0, "Training", "Seed", "Same seed, same result.", advanced=True, ge=0, le=2**31 - 1)
     device: str = _field(
-        "auto", "Training", "Device", "auto, cpu, cuda, cuda:1, mps.", advanced=True, pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$"
+        "auto",
+        "Training",
+        "Device",
+        "auto, cpu, cuda, cuda:1, mps.",
+        advanced=True,
+        pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$",
     )
     strategy: Literal["auto", "loop", "threads", "vmap"] = _field(
         "auto",

@@ -58,7 +58,11 @@ class Runner:
         if self.strategy == "vmap":
             losses, logits = _vmapped(metalearner, batch)
             gradients = torch.autograd.grad(losses.mean(), parameters, allow_unused=True)
-            return losses.mean().detach(), accuracy(logits, batch.query).mean(), _filled(gradients, parameters)
+            return (
+                losses.mean().detach(),
+                accuracy(logits, batch.query).mean(),
+                _filled(gradients, parameters),
+            )
 
         def one(task: Task) -> tuple[Tensor, Tensor, list[Tensor]]:
             loss, logits = metalearner(task.support, task.query, task.way)

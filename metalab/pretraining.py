@@ -56,7 +56,14 @@ def pretrain(backbone: Backbone, source: TaskSource, config: Config) -> Iterator
             if step % 10 == 0 or step == steps:
                 rate = step / (time.monotonic() - started)
                 right = (logits.argmax(1) == labels).float().mean().item()
-                yield Progress("pretrain", step, steps, loss=loss.item(), accuracy=right,
-                               rate=rate * BATCH, eta=(steps - step) / rate)
+                yield Progress(
+                    "pretrain",
+                    step,
+                    steps,
+                    loss=loss.item(),
+                    accuracy=right,
+                    rate=rate * BATCH,
+                    eta=(steps - step) / rate,
+                )
     finally:
         backbone.eval()

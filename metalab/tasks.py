@@ -147,7 +147,9 @@ def task_list(
     """
     source.check(shape, split)
     for start in range(0, n_tasks, LIST_CHUNK):
-        yield _chunk(source, start // LIST_CHUNK, split, shape, seed, min(LIST_CHUNK, n_tasks - start), device)
+        yield _chunk(
+            source, start // LIST_CHUNK, split, shape, seed, min(LIST_CHUNK, n_tasks - start), device
+        )
 
 
 def task_at(
@@ -165,7 +167,13 @@ def task_at(
 
 
 def _chunk(
-    source: TaskSource, number: int, split: Split, shape: TaskShape, seed: int, keep: int, device: torch.device | str
+    source: TaskSource,
+    number: int,
+    split: Split,
+    shape: TaskShape,
+    seed: int,
+    keep: int,
+    device: torch.device | str,
 ) -> TaskBatch:
     generator = seeded(device, seed, split, number)
     batch = source.sample(LIST_CHUNK, split, shape, generator)

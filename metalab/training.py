@@ -26,6 +26,7 @@ from metalab.tasks import TaskShape, TaskSource, seeded, task_list
 
 VALIDATION_SEED = 1_000_003
 """Seed of the fixed meta-validation tasks, the same for every run."""
+COUNTERS = ("step", "validated", "best", "looks_since_best")
 
 
 class Trainer:
@@ -40,7 +41,7 @@ class Trainer:
         self.device = next(metalearner.parameters()).device
         self.parameters = [p for p in metalearner.parameters() if p.requires_grad]
         self.optimiser = torch.optim.AdamW(self.parameters, lr=config.lr, weight_decay=config.weight_decay)
-        self.step, self.best, self.looks_since_best = 0, -1.0, 0
+        self.step, self.validated, self.best, self.looks_since_best = 0, -1, -1.0, 0
         self.best_state = self._copy()
         self.shape = TaskShape(config.train_way or config.way, config.shot, config.train_query)
         source.check(self.shape, "train")
@@ -49,9 +50,12 @@ class Trainer:
         """Train until the last step or until patience runs out; yields "train" and "validation" events."""
         config, started, first = self.config, time.monotonic(), self.step
         with task_runner(config.strategy, self.device) as runner:
-            if self.step == 0:
-                yield self._validate(runner)
-            while self.step < config.steps and self.looks_since_best < config.patience:
+            while True:
+                due = self.step % config.validate_every == 0 or self.step == config.steps
+                if due and self.validated != self.step:
+                    yield self._validate(runner)
+                if self.step >= config.steps or self.looks_since_best >= config.patience:
+                    break
                 loss, right = self._update(runner)
                 self.step += 1
                 rate = (self.step - first) / (time.monotonic() - started)
@@ -65,8 +69,6 @@ class Trainer:
                     eta=(config.steps - self.step) / rate,
                     memory=peak_memory(self.device),
                 )
-                if self.step % config.validate_every == 0 or self.step == config.steps:
-                    yield self._validate(runner)
         self.metalearner.load_state_dict(self.best_state)
 
     def _update(self, runner: Runner) -> tuple[Tensor, Tensor]:
@@ -90,7 +92,7 @@ class Trainer:
             self.source, config.validation_tasks, "validation", shape, VALIDATION_SEED, self.device
         )
         values = torch.cat([runner.accuracies(self.metalearner, batch) for batch in tasks])
-        mean = values.mean().item()
+        mean, self.validated = values.mean().item(), self.step
         if mean > self.best:
             self.best, self.looks_since_best, self.best_state = mean, 0, self._copy()
         else:
@@ -107,7 +109,7 @@ class Trainer:
         tensors |= {f"best.{name}": tensor for name, tensor in self.best_state.items()}
         for number, slots in self.optimiser.state_dict()["state"].items():
             tensors |= {f"optimiser.{number}.{name}": torch.as_tensor(value) for name, value in slots.items()}
-        meta = {"step": self.step, "best": self.best, "looks_since_best": self.looks_since_best}
+        meta = {name: getattr(self, name) for name in COUNTERS}
         save_checkpoint(path, "training", tensors, {**meta, "config": self.config.model_dump(mode="json")})
 
     def load(self, path: Path | str) -> None:
@@ -125,7 +127,8 @@ class Trainer:
             state.setdefault(int(number), {})[slot] = tensor
         groups = self.optimiser.state_dict()["param_groups"]
         self.optimiser.load_state_dict({"state": state, "param_groups": groups})
-        self.step, self.best, self.looks_since_best = meta["step"], meta["best"], meta["looks_since_best"]
+        for name in COUNTERS:
+            setattr(self, name, meta[name])
 
 
 def peak_memory(device: torch.device) -> int:

@@ -11,7 +11,9 @@ from metalab.backbones.base import Backbone, Film, Normalisation, Params, modula
 class Conv4(Backbone):
     """Four blocks of 3×3 convolution, norm, ReLU, 2×2 max-pooling; features are the flattened last map."""
 
-    def __init__(self, channels: int, size: int, width: int = 64, normalisation: Normalisation = "running") -> None:
+    def __init__(
+        self, channels: int, size: int, width: int = 64, normalisation: Normalisation = "running"
+    ) -> None:
         super().__init__(channels, size, width, normalisation)
         for block in range(4):
             conv = nn.Conv2d(channels if block == 0 else width, width, 3)

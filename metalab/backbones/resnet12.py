@@ -11,7 +11,9 @@ from metalab.backbones.base import Backbone, Film, Normalisation, Params, modula
 class ResNet12(Backbone):
     """Four residual blocks of three 3×3 convolutions; features are the global average (10 × width)."""
 
-    def __init__(self, channels: int, size: int, width: int = 64, normalisation: Normalisation = "running") -> None:
+    def __init__(
+        self, channels: int, size: int, width: int = 64, normalisation: Normalisation = "running"
+    ) -> None:
         super().__init__(channels, size, width, normalisation)
         widths = (width, width * 5 // 2, width * 5, width * 10)
         inputs = channels

@@ -33,7 +33,14 @@ STEP = 1 / 16
 """Distance per stored unit, in field pixels (8 bits reach 16 pixels)."""
 CACHE_VERSION = 3
 
-FONTS = ("DejaVuSans", "DejaVuSerif", "DejaVuSansMono", "DejaVuSerif-Italic", "STIXGeneral", "STIXGeneralItalic")
+FONTS = (
+    "DejaVuSans",
+    "DejaVuSerif",
+    "DejaVuSansMono",
+    "DejaVuSerif-Italic",
+    "STIXGeneral",
+    "STIXGeneralItalic",
+)
 SCRIPTS: dict[Split, tuple[str, ...]] = {
     "train": (
         "Latin",
@@ -119,7 +126,10 @@ def render_glyphs() -> Glyphs:
             wanted.setdefault(code, []).append(name)
     fonts = {name: ImageFont.truetype(str(folder / f"{name}.ttf"), 64) for name in FONTS}
     jobs = [
-        (code, font) for code in sorted(wanted) if script_of(chr(code)) is not None for font in wanted[code][:3]
+        (code, font)
+        for code in sorted(wanted)
+        if script_of(chr(code)) is not None
+        for font in wanted[code][:3]
     ]
     drawn = [_draw(chr(code), fonts[font]) for code, font in jobs]
     with ThreadPoolExecutor() as pool:
@@ -180,7 +190,10 @@ def _draw(character: str, font: object) -> np.ndarray | None:
     scale = BOX / max(image.size)
     width, height = (max(2, round(side * scale)) for side in image.size)
     canvas = Image.new("L", (FIELD, FIELD))
-    canvas.paste(image.resize((width, height), Image.Resampling.BILINEAR), ((FIELD - width) // 2, (FIELD - height) // 2))
+    canvas.paste(
+        image.resize((width, height), Image.Resampling.BILINEAR),
+        ((FIELD - width) // 2, (FIELD - height) // 2),
+    )
     return np.asarray(canvas) > 110
 
 
@@ -210,7 +223,10 @@ def _distinct(styles: dict[str, list[np.ndarray]], shapes: dict[str, np.ndarray]
         for script in SCRIPTS[split]:
             chosen: list[str] = []
             for character in by_script.get(script, []):
-                if not chosen or _likeness(codes[character], np.stack([codes[c] for c in chosen])).max() < 0.97:
+                if (
+                    not chosen
+                    or _likeness(codes[character], np.stack([codes[c] for c in chosen])).max() < 0.97
+                ):
                     chosen.append(character)
             kept[split] += chosen
     for split, others in (("validation", ["test"]), ("train", ["validation", "test"])):
@@ -264,7 +280,9 @@ class GlyphSource:
             split: {script: self._turned(ids, split) for script, ids in self.glyphs.classes(split).items()}
             for split in SPLITS
         }
-        self._train = torch.tensor([i for ids in self._ids["train"].values() for i in ids], device=self.device)
+        self._train = torch.tensor(
+            [i for ids in self._ids["train"].values() for i in ids], device=self.device
+        )
 
     def _turned(self, ids: list[int], split: Split) -> list[int]:
         turns = 4 if self.rotations and split == "train" else 1
@@ -290,8 +308,13 @@ class GlyphSource:
 
     def check(self, shape: TaskShape, split: Split) -> None:
         """Raise :class:`DataError` if no alphabet of ``split`` has enough characters."""
-        check_groups({"all": [i for ids in self._ids[split].values() for i in ids]}
-                     if self.episodes == "mixed" else self._ids[split], shape.way, f"glyphs, {split} split")
+        check_groups(
+            {"all": [i for ids in self._ids[split].values() for i in ids]}
+            if self.episodes == "mixed"
+            else self._ids[split],
+            shape.way,
+            f"glyphs, {split} split",
+        )
 
     def sample(self, n_tasks: int, split: Split, shape: TaskShape, generator: torch.Generator) -> TaskBatch:
         """Draw ``n_tasks`` tasks; images (n_tasks, way * n, 1, size, size) in 0..1."""

@@ -54,5 +54,7 @@ def check_groups(groups: dict[str, list[int]], way: int, where: str) -> None:
         raise DataError(
             f"{way}-way tasks need {way} classes to choose from, the largest group has {largest}",
             where=where,
-            fix=f"Set the way to at most {largest}, or episodes to 'mixed'" if largest >= 2 else "Add classes",
+            fix=f"Set the way to at most {largest}, or episodes to 'mixed'"
+            if largest >= 2
+            else "Add classes",
         )

@@ -27,7 +27,9 @@ class FiLM(MetaLearner):
         """Size of the hypernetwork, and whether the shared backbone is meta-trained with it."""
 
         model_config = ConfigDict(extra="forbid", frozen=True)
-        hidden: int = Field(128, ge=8, le=2048, title="Hidden units", description="Width of the hypernetwork.")
+        hidden: int = Field(
+            128, ge=8, le=2048, title="Hidden units", description="Width of the hypernetwork."
+        )
         train_backbone: bool = Field(
             True,
             title="Train backbone",
@@ -41,7 +43,9 @@ class FiLM(MetaLearner):
         super().__init__(backbone, options)
         self.backbone.requires_grad_(options.train_backbone)
         d, hidden = backbone.feature_dim, options.hidden
-        self.encoder = nn.Sequential(nn.LayerNorm(d), nn.Linear(d, hidden), nn.ReLU(), nn.Linear(hidden, hidden))
+        self.encoder = nn.Sequential(
+            nn.LayerNorm(d), nn.Linear(d, hidden), nn.ReLU(), nn.Linear(hidden, hidden)
+        )
         self.film = nn.ModuleList(
             _generator(2 * hidden, hidden, 2 * channels) for channels in backbone.film_channels
         )
@@ -60,7 +64,10 @@ class FiLM(MetaLearner):
         """Return the state without any FiLM adjustment, then the adapted one."""
         adapted = self.adapt(support, way)
         plain = {k: torch.zeros_like(v) for k, v in adapted.items() if not k.startswith("head")}
-        return {"no FiLM": {**plain, **self._head(plain, support, way, self._summarise(support))}, "adapted": adapted}
+        return {
+            "no FiLM": {**plain, **self._head(plain, support, way, self._summarise(support))},
+            "adapted": adapted,
+        }
 
     def features(self, state: State, x: Tensor) -> Tensor:
         """Return features (n, d) of the adjusted backbone."""

@@ -25,13 +25,17 @@ class MAML(MetaLearner):
         inner_steps: int = Field(
             5, ge=1, le=100, title="Inner steps", description="Gradient steps on the support set."
         )
-        inner_lr: float = Field(0.1, gt=0, le=100, title="Inner rate", description="Step size of the inner loop.")
+        inner_lr: float = Field(
+            0.1, gt=0, le=100, title="Inner rate", description="Step size of the inner loop."
+        )
         first_order: bool = Field(
             False, title="First order", description="Leave out second derivatives: faster, approximate."
         )
 
     name, label, order = "maml", "MAML", 20
-    summary = "Learns a starting point from which a few gradient steps fit a new task. Slower; changes all weights."
+    summary = (
+        "Learns a starting point from which a few gradient steps fit a new task. Slower; changes all weights."
+    )
 
     def __init__(self, backbone, options) -> None:
         super().__init__(backbone, options)
@@ -66,6 +70,7 @@ class MAML(MetaLearner):
 
     def _step(self, state: State, support: Examples) -> State:
         """One gradient step on the support loss (equation 1)."""
+
         def loss(state: State) -> Tensor:
             return cross_entropy(self.predict(state, support.x), support)
 

@@ -308,13 +308,7 @@ class GlyphSource:
 
     def check(self, shape: TaskShape, split: Split) -> None:
         """Raise :class:`DataError` if no alphabet of ``split`` has enough characters."""
-        check_groups(
-            {"all": [i for ids in self._ids[split].values() for i in ids]}
-            if self.episodes == "mixed"
-            else self._ids[split],
-            shape.way,
-            f"glyphs, {split} split",
-        )
+        check_groups(self._ids[split], shape.way, f"glyphs, {split} split", self.episodes)
 
     def sample(self, n_tasks: int, split: Split, shape: TaskShape, generator: torch.Generator) -> TaskBatch:
         """Draw ``n_tasks`` tasks; images (n_tasks, way * n, 1, size, size) in 0..1."""

@@ -72,9 +72,7 @@ class PoolSource:
         if not groups:
             offered = ", ".join(name for name, held in self._ids.items() if held)
             raise DataError("there are no such tasks", where=where, fix=f"This source offers: {offered}")
-        check_groups(
-            {"all": sum(groups.values(), [])} if self.episodes == "mixed" else groups, shape.way, where
-        )
+        check_groups(groups, shape.way, where, self.episodes)
         needed = shape.shot + shape.query
         ids = torch.tensor([i // 4 for held in groups.values() for i in held])
         counts = self._count.cpu()[ids]

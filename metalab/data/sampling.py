@@ -47,9 +47,10 @@ def episode(images: Tensor, classes: Tensor, shape: TaskShape) -> TaskBatch:
     )
 
 
-def check_groups(groups: dict[str, list[int]], way: int, where: str) -> None:
-    """Raise :class:`DataError` unless some group can form ``way``-way tasks."""
-    largest = max((len(ids) for ids in groups.values()), default=0)
+def check_groups(groups: dict[str, list[int]], way: int, where: str, episodes: str) -> None:
+    """Raise :class:`DataError` unless some group (or, mixed, all together) can form ``way``-way tasks."""
+    sizes = [len(ids) for ids in groups.values()]
+    largest = sum(sizes) if episodes == "mixed" else max(sizes, default=0)
     if largest < way:
         raise DataError(
             f"{way}-way tasks need {way} classes to choose from, the largest group has {largest}",

@@ -39,7 +39,7 @@ class MetaLearner(nn.Module, ABC):
 
     def __init__(self, backbone: Backbone, options: BaseModel) -> None:
         super().__init__()
-        self.backbone = backbone
+        self.backbone = backbone.eval()  # a fresh module would measure running statistics
         self.options = options
 
     @abstractmethod

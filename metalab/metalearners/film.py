@@ -53,7 +53,7 @@ class FiLM(MetaLearner):
         self.log_temperature = scalar(0.0)
 
     def adapt(self, support: Examples, way: int) -> State:
-        """Return FiLM pairs ``gamma<i>``, ``beta<i>`` (channels,), ``head.weight`` (way, d), ``head.bias``."""
+        """Return pairs ``gamma<i>``, ``beta<i>`` (channels,), ``head.weight`` (way, d) and ``head.bias``."""
         summary = self._summarise(support)
         state = {}
         for block, generator in enumerate(self.film):

@@ -43,7 +43,7 @@ class MAML(MetaLearner):
         self.head_bias = scalar(0.0)
 
     def adapt(self, support: Examples, way: int) -> State:
-        """Return the parameters after the last inner step: backbone's by name, ``head.weight``, ``head.bias``."""
+        """Return the parameters after the last step: backbone's by name, ``head.weight``, ``head.bias``."""
         state = self._start(way)
         for _ in range(self.options.inner_steps):
             state = self._step(state, support)

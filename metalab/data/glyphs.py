@@ -8,6 +8,7 @@ left out of meta-train, and so is everything that is a digit (the digits source 
 
 from __future__ import annotations
 
+import contextlib
 import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -107,10 +108,8 @@ def load_glyphs() -> Glyphs:
         return _unpack(load_tensors(path.read_bytes()))
     except Exception:  # absent or damaged: make it anew
         glyphs = render_glyphs()
-    try:
+    with contextlib.suppress(MetalabError):
         atomic_write(path, save_tensors(_pack(glyphs)))
-    except MetalabError:
-        pass
     return glyphs
 
 

@@ -113,8 +113,14 @@ def evaluate(
                 number += len(batch)
                 yield Progress("evaluate", at * n_tasks + number, total, message=label)
     rows = [
-        Row(name, label, kind, *mean_interval(np.array(results[name])), n_tasks,
-            pretrained.transductive if kind == "baseline" else metalearner.transductive)
+        Row(
+            name,
+            label,
+            kind,
+            *mean_interval(np.array(results[name])),
+            n_tasks,
+            pretrained.transductive if kind == "baseline" else metalearner.transductive,
+        )
         for name, (label, kind, _) in methods.items()
     ]
     own = np.array(results[metalearner.name])
@@ -123,9 +129,7 @@ def evaluate(
         for name, (_, kind, _) in methods.items()
         if kind == "baseline"
     ]
-    yield Evaluation(
-        rows, differences, verdict(rows, differences), shape.way, shape.shot, split, TEST_SEED
-    )
+    yield Evaluation(rows, differences, verdict(rows, differences), shape.way, shape.shot, split, TEST_SEED)
 
 
 def mean_interval(values: np.ndarray) -> tuple[float, float]:

@@ -1,0 +1,125 @@
+"""A model adapted to one task: predict, save, load. It keeps class names and preprocessing inside."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from metalab.backbones import BACKBONES, Backbone
+from metalab.checkpoints import load_checkpoint, load_into, prefixed, save_checkpoint
+from metalab.errors import CheckpointError, ConfigError, DataError
+from metalab.metalearners import MetaLearner, State, check_options, get_metalearner
+from metalab.tasks import Examples
+
+
+@dataclass(frozen=True)
+class AdaptedModel:
+    """A meta-learner with the state of one task; ``classes`` names the outputs, in order."""
+
+    metalearner: MetaLearner
+    state: State
+    classes: list[str]
+
+    def predict_proba(self, images: np.ndarray | Tensor) -> np.ndarray:
+        """Return class probabilities (n, way) of raw images; raises :class:`DataError`."""
+        x = prepare(images, self.metalearner.backbone)
+        with torch.no_grad():
+            return F.softmax(self.metalearner.predict(self.state, x), dim=1).cpu().numpy()
+
+    def predict(self, images: np.ndarray | Tensor) -> list[str]:
+        """Return the most probable class name of each image."""
+        return [self.classes[i] for i in self.predict_proba(images).argmax(1)]
+
+    def save(self, path: Path | str) -> None:
+        """Write everything to one safetensors file. Raises :class:`StorageError`."""
+        tensors = {f"learner.{k}": v for k, v in self.metalearner.state_dict().items()}
+        tensors |= {f"state.{k}": v for k, v in self.state.items()}
+        meta = {"classes": self.classes, **describe(self.metalearner)}
+        save_checkpoint(path, "adapted-model", tensors, meta)
+
+
+def load(path: Path | str) -> AdaptedModel:
+    """Read an :class:`AdaptedModel`; raises :class:`CheckpointError`."""
+    tensors, meta = load_checkpoint(path, "adapted-model")
+    metalearner = rebuild(meta, prefixed(tensors, "learner"), path)
+    return AdaptedModel(metalearner, prefixed(tensors, "state"), list(meta["classes"]))
+
+
+def adapt(metalearner: MetaLearner, images: np.ndarray | Tensor, labels: Any) -> AdaptedModel:
+    """Adapt to labelled raw images; raises :class:`DataError` for fewer than two classes."""
+    names = [str(label) for label in np.asarray(labels).ravel()]
+    classes = list(dict.fromkeys(names))
+    if len(names) != len(images):
+        raise DataError(f"{len(images)} images but {len(names)} labels", where="train_labels")
+    if len(classes) < 2:
+        raise DataError("a task needs at least two classes", where="train_labels", fix="Add another class")
+    x = prepare(images, metalearner.backbone)
+    y = torch.tensor([classes.index(name) for name in names], device=x.device)
+    with torch.no_grad():
+        state = metalearner.adapt(Examples(x, y), len(classes))
+    return AdaptedModel(metalearner, {k: v.detach() for k, v in state.items()}, classes)
+
+
+def prepare(images: np.ndarray | Tensor, backbone: Backbone) -> Tensor:
+    """Return raw images as (n, channels, size, size) floats in 0..1 on the backbone's device.
+
+    Greyscale drawings on light paper are inverted, since drawings are learnt as light ink on dark. Raises
+    :class:`DataError` saying what does not fit.
+    """
+    x = images if isinstance(images, Tensor) else torch.from_numpy(np.ascontiguousarray(images))
+    if x.ndim == 3:
+        x = x.unsqueeze(1)
+    elif x.ndim == 4 and x.shape[1] not in (1, 3, 4) and x.shape[3] in (1, 3, 4):
+        x = x.movedim(3, 1)
+    if x.ndim != 4 or x.shape[1] not in (1, 3, 4) or not x.numel():
+        raise DataError(
+            f"images have shape {tuple(images.shape)}",
+            where="data",
+            fix="Give (n, H, W), (n, H, W, C) or (n, C, H, W) with 1, 3 or 4 channels",
+        )
+    limit = torch.iinfo(x.dtype).max if not x.is_floating_point() else 1
+    x = x.to(backbone.input_mean.device, torch.float32) / limit
+    if not bool(torch.isfinite(x).all()) or float(x.min()) < 0 or float(x.max()) > 1:
+        raise DataError(
+            "values are not finite, or floats outside 0..1", where="data", fix="Scale floats to 0..1"
+        )
+    x = x[:, :3]
+    if x.shape[1] != backbone.channels:
+        x = x.mean(1, keepdim=True) if backbone.channels == 1 else x.expand(-1, 3, -1, -1)
+    if x.shape[-2:] != (backbone.size, backbone.size):
+        x = F.interpolate(x, (backbone.size, backbone.size), mode="bilinear", antialias=True).clamp(0, 1)
+    if backbone.channels == 1:
+        light = x.flatten(1).median(1).values > 0.5
+        x = torch.where(light[:, None, None, None], 1 - x, x)
+    return x
+
+
+def describe(metalearner: MetaLearner) -> dict[str, Any]:
+    """Return the JSON-able description from which :func:`rebuild` makes the same module."""
+    backbone = metalearner.backbone
+    family = next(name for name, cls in BACKBONES.items() if type(backbone) is cls)
+    shape = {name: getattr(backbone, name) for name in ("channels", "size", "width", "normalisation")}
+    return {
+        "metalearner": metalearner.name,
+        "options": metalearner.options.model_dump(),
+        "backbone": {"family": family, **shape},
+    }
+
+
+def rebuild(meta: dict[str, Any], tensors: dict[str, Tensor], where: object) -> MetaLearner:
+    """Return the meta-learner that ``meta`` and ``tensors`` describe; raises :class:`CheckpointError`."""
+    try:
+        shape = dict(meta["backbone"])
+        backbone = BACKBONES[shape.pop("family")](**shape)
+        cls, options = get_metalearner(meta["metalearner"]), meta["options"]
+        metalearner = cls(backbone, check_options(cls.name, options))
+    except (KeyError, TypeError, ConfigError) as error:
+        raise CheckpointError(f"describes no known model ({error})", where=where) from None
+    load_into(metalearner, tensors, where)
+    return metalearner

@@ -1,0 +1,112 @@
+"""The four steps as four calls; see :mod:`metalab`."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from metalab.adaptation import AdaptedModel, adapt
+from metalab.backbones import Backbone, create_backbone
+from metalab.config import Config
+from metalab.data import create_source
+from metalab.errors import DataError
+from metalab.execution import choose_device
+from metalab.metalearners import MetaLearner, check_options, get_metalearner
+from metalab.pretraining import pretrain
+from metalab.progress import Progress
+from metalab.tasks import TaskSource
+from metalab.training import Trainer
+
+OnProgress = Callable[[Progress], Any]
+
+
+@dataclass(frozen=True)
+class TaskResult:
+    """What :func:`task_learning` gives: class names predicted for the test data (n,), probabilities
+    (n, way) in the order of ``model.classes``, accuracy in 0..1 (None without test labels), the model."""
+
+    predictions: list[str]
+    probabilities: np.ndarray
+    accuracy: float | None
+    model: AdaptedModel
+
+
+def create_pretrain_model(
+    config: Config | None = None, source: TaskSource | None = None, on_progress: OnProgress | None = None
+) -> Backbone:
+    """Return a backbone pre-trained by classification over the meta-train classes of ``source``.
+
+    Raises :class:`DataError` when the source has nothing to train on.
+    """
+    config = config or Config.create()
+    device = choose_device(config.device)
+    source = source or create_source(config, device)
+    backbone = create_backbone(config).to(device)
+    for progress in pretrain(backbone, source, config):
+        if on_progress:
+            on_progress(progress)
+    return backbone.eval()
+
+
+def create_metalearner(
+    name: str = "protonet", backbone: Backbone | None = None, *, seed: int = 0, **options: Any
+) -> MetaLearner:
+    """Return meta-learner ``name`` around a copy of ``backbone`` (None: one is pre-trained first).
+
+    Raises :class:`ConfigError` for an unknown name or option.
+    """
+    checked = check_options(name, options)
+    backbone = create_pretrain_model() if backbone is None else copy.deepcopy(backbone)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return get_metalearner(name)(backbone, checked).to(backbone.input_mean.device)
+
+
+def train_metalearner(
+    metalearner: MetaLearner,
+    config: Config | None = None,
+    source: TaskSource | None = None,
+    on_progress: OnProgress | None = None,
+) -> list[Progress]:
+    """Meta-train in place over a distribution of tasks and return the history of progress events.
+
+    The parameters that did best on meta-validation are in place at the end.
+    """
+    config = config or Config.create(metalearner=metalearner.name)
+    source = source or create_source(config, next(metalearner.parameters()).device)
+    history = []
+    for progress in Trainer(metalearner, source, config).run():
+        history.append(progress)
+        if on_progress:
+            on_progress(progress)
+    return history
+
+
+def task_learning(
+    metalearner: MetaLearner,
+    train_data: np.ndarray | Tensor,
+    train_labels: Any,
+    test_data: np.ndarray | Tensor,
+    test_labels: Any = None,
+) -> TaskResult:
+    """Adapt to one task and predict.
+
+    Images are (n, H, W), (n, H, W, C) arrays or (n, C, H, W) tensors, 0..255 integers or 0..1 floats, of
+    any size; labels are strings or integers. Raises :class:`DataError` saying what does not fit.
+    """
+    model = adapt(metalearner, train_data, train_labels)
+    probabilities = model.predict_proba(test_data)
+    predictions = [model.classes[i] for i in probabilities.argmax(1)]
+    accuracy = None
+    if test_labels is not None:
+        truth = [str(label) for label in np.asarray(test_labels).ravel()]
+        if len(truth) != len(predictions):
+            raise DataError(f"{len(predictions)} test images but {len(truth)} labels", where="test_labels")
+        accuracy = float(np.mean([p == t for p, t in zip(predictions, truth, strict=True)]))
+    return TaskResult(predictions, probabilities, accuracy, model)

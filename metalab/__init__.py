@@ -1,19 +1,40 @@
 """metalab: meta-learning that people can use and see.
 
->>> from metalab import Config, create_metalearner, create_pretrain_model
->>> from metalab import task_learning, train_metalearner
+>>> import metalab
+>>> config = metalab.Config.create(way=5, shot=1)
+>>> config.source
+'glyphs'
 """
 
-from metalab.adaptation import AdaptedModel, load
-from metalab.api import (
-    TaskResult,
-    create_metalearner,
-    create_pretrain_model,
-    task_learning,
-    train_metalearner,
-)
-from metalab.config import Config
-from metalab.errors import MetalabError
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from metalab.adaptation import AdaptedModel, load
+    from metalab.api import (
+        TaskResult,
+        create_metalearner,
+        create_pretrain_model,
+        task_learning,
+        train_metalearner,
+    )
+    from metalab.config import Config
+    from metalab.errors import MetalabError
+
+# Imported on first use: the supervisor and `--help` need no torch.
+_HOMES = {
+    "AdaptedModel": "adaptation",
+    "Config": "config",
+    "MetalabError": "errors",
+    "TaskResult": "api",
+    "create_metalearner": "api",
+    "create_pretrain_model": "api",
+    "load": "adaptation",
+    "task_learning": "api",
+    "train_metalearner": "api",
+}
 
 __all__ = [
     "AdaptedModel",
@@ -26,3 +47,9 @@ __all__ = [
     "task_learning",
     "train_metalearner",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'metalab' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"metalab.{_HOMES[name]}"), name)

@@ -120,7 +120,7 @@ def test_image_folder_and_zip_agree(tmp_path: Path) -> None:
         a, b = image_folder(folder, 16, channels), image_folder(archive, 16, channels)
         assert torch.equal(a.images, b.images)
         assert a.images.shape == (60, channels, 16, 16)
-        splits = [set(sum(a.groups(split).values(), [])) for split in SPLITS]
+        splits = [{i for ids in a.groups(split).values() for i in ids} for split in SPLITS]
         assert not splits[0] & splits[1] | splits[0] & splits[2] | splits[1] & splits[2]
     a.sample(2, "test", TaskShape(2, 1, 4), seeded("cpu", 0))
 

@@ -1,0 +1,146 @@
+"""What a training process does: the four steps for one run, told to the run store as they happen."""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import platform
+import sys
+import time
+import traceback
+from pathlib import Path
+
+import torch
+
+from metalab.adaptation import describe
+from metalab.backbones import create_backbone
+from metalab.checkpoints import load_checkpoint, load_into, save_checkpoint
+from metalab.config import FORMAT
+from metalab.data import create_source
+from metalab.errors import MetalabError, StorageError
+from metalab.evaluation import Evaluation, evaluate
+from metalab.execution import choose_device
+from metalab.metalearners import check_options, get_metalearner
+from metalab.pretraining import pretrain
+from metalab.progress import Progress
+from metalab.runs import Run
+from metalab.supervisor import die_with_parent
+from metalab.tasks import TaskShape
+from metalab.training import Trainer
+
+SAVE_EVERY = 30.0
+"""Seconds between checkpoints, besides those after each look at meta-validation."""
+
+
+class Stopped(Exception):
+    """Somebody asked the run to stop."""
+
+
+def work(run: Run) -> None:
+    """Pre-train, meta-train and evaluate ``run``, resuming from its last checkpoint if there is one."""
+    config = run.config
+    device = choose_device(config.device)
+    run.write_json("environment", environment())
+    source = create_source(config, device)
+    reporter = _Reporter(run)
+
+    backbone = create_backbone(config).to(device)
+    pretrained_file = run.checkpoint("pretrained")
+    if pretrained_file.exists():
+        load_into(backbone, load_checkpoint(pretrained_file, "backbone")[0], pretrained_file)
+    else:
+        for progress in pretrain(backbone, source, config):
+            reporter(progress, "pre-training")
+        save_checkpoint(pretrained_file, "backbone", backbone.state_dict(), {})
+
+    options = check_options(config.metalearner, config.options)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        learner = get_metalearner(config.metalearner)(copy.deepcopy(backbone), options).to(device)
+    trainer, last = Trainer(learner, source, config), run.checkpoint("last")
+    if last.exists():
+        trainer.load(last)
+        run.append({"kind": "resumed", "step": trainer.step})
+    saved = time.monotonic()
+    try:
+        for progress in trainer.run():
+            if progress.kind == "validation" or time.monotonic() - saved > SAVE_EVERY:
+                trainer.save(last)
+                saved = time.monotonic()
+            reporter(progress, "meta-training")
+    except Stopped:
+        trainer.save(last)
+        raise
+    meta = {"config": config.model_dump(mode="json"), **describe(learner)}
+    save_checkpoint(run.checkpoint("best"), "metalearner", learner.state_dict(), meta)
+
+    shape = TaskShape(config.way, config.shot, config.query)
+    frozen = backbone.frozen_copy()
+    for item in evaluate(learner, frozen, source, shape, config.test_tasks, config=config):
+        if isinstance(item, Evaluation):
+            run.write_json("evaluation", item.as_dict())
+        else:
+            reporter(item, "evaluating")
+
+
+class _Reporter:
+    """Writes events to the history and, at most twice a second, the status; raises :class:`Stopped`."""
+
+    def __init__(self, run: Run) -> None:
+        self.run, self.written, self.stage = run, 0.0, ""
+
+    def __call__(self, progress: Progress, stage: str) -> None:
+        if progress.kind != "evaluate":
+            self.run.append(progress.as_dict())
+        now = time.monotonic()
+        if stage != self.stage or now - self.written > 0.5 or progress.step == progress.steps:
+            self.run.update_status(
+                stage=stage, step=progress.step, steps=progress.steps, message=progress.message or ""
+            )
+            self.stage, self.written = stage, now
+        if self.run.stop_requested():
+            raise Stopped
+
+
+def environment() -> dict[str, str]:
+    """Return what a result may depend on besides configuration and code."""
+    return {
+        "format": str(FORMAT),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "platform": platform.platform(),
+        "processor": platform.processor() or platform.machine(),
+    }
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Train the run whose folder is named; the exit status is 0 if it is done or stopped."""
+    parser = argparse.ArgumentParser(prog="python -m metalab.worker", description=__doc__)
+    parser.add_argument("run", type=Path, help="the run's folder")
+    die_with_parent()
+    run = Run(parser.parse_args(argv).run)
+    try:
+        run.update_status(state="running")
+        work(run)
+        run.update_status(state="done")
+    except Stopped:
+        run.update_status(state="stopped")
+    except MetalabError as error:
+        print(error, file=sys.stderr)
+        return _failed(run, str(error))
+    except Exception as error:
+        traceback.print_exc()
+        return _failed(run, f"{type(error).__name__}: {error}")
+    return 0
+
+
+def _failed(run: Run, reason: str) -> int:
+    try:
+        run.update_status(state="failed", error=reason)
+    except StorageError as error:  # the supervisor reports it from the log
+        print(error, file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

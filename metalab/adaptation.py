@@ -123,3 +123,9 @@ def rebuild(meta: dict[str, Any], tensors: dict[str, Tensor], where: object) -> 
         raise CheckpointError(f"describes no known model ({error})", where=where) from None
     load_into(metalearner, tensors, where)
     return metalearner
+
+
+def load_metalearner(path: Path | str) -> MetaLearner:
+    """Read a trained meta-learner; raises :class:`CheckpointError`."""
+    tensors, meta = load_checkpoint(path, "metalearner")
+    return rebuild(meta, tensors, path)

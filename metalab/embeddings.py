@@ -68,13 +68,13 @@ class Embedding:
 def embed(stages: Mapping[str, ArrayLike], method: Method = "umap", seed: int = 0) -> Embedding:
     """Draw all ``stages``, name -> features (points, d) in order, with ONE reducer fitted on all of them.
 
-    Each stage is centred and divided by its root-mean-square norm first: moving or scaling all points at once
-    changes no neighbour and no nearest prototype, and would else push the stages apart as islands. Stages are
-    not rotated, so what moves in the picture moved against the other points. Equal rows get equal coordinates:
-    what did not change stays where it was. The same input and seed give the same picture on one machine.
+    Each stage is centred and divided by its root-mean-square norm first: moving or scaling all points at
+    once changes no neighbour and no nearest prototype, but would push the stages apart as islands. Stages
+    are not rotated. Equal rows get equal coordinates: what did not change stays where it was. The same input
+    and seed give the same picture on one machine.
 
-    Starts from PCA (Kobak and Linderman 2021, doi:10.1038/s41587-020-00809-z) and runs on one thread; meanwhile
-    the whole process is limited to one thread in BLAS and OpenMP. The first UMAP of a process takes about ten
+    UMAP and t-SNE start from PCA (Kobak and Linderman 2021, doi:10.1038/s41587-020-00809-z). One thread;
+    meanwhile BLAS and OpenMP have one in the whole process. The first UMAP of a process takes about ten
     seconds longer, see :class:`BackgroundEmbedder`.
 
     Raises :class:`DataError` for no stage, other points or dimensions from stage to stage (the directions of
@@ -186,11 +186,11 @@ class Scores:
 def scores(features: ArrayLike, labels: ArrayLike, coordinates: ArrayLike | None = None) -> Scores:
     """Score ``features`` (points, d) with class ``labels`` (points,), and their picture (points, 2) if given.
 
-    All None for constant features; silhouette None for a single class or all points alone in their classes;
-    trustworthiness None without a picture, for a constant one, or below three points. The neighbour vote leaves
-    the point itself out, asks k = min(5, smallest class - 1, but at least 1) others, and gives ties to the
-    closer; points alone in their class cannot be right and are not counted. Raises :class:`DataError` for
-    NaN or infinity, or when the lengths differ.
+    All are None for constant features; silhouette and neighbour accuracy for a single class, or when every
+    point is alone in its class; trustworthiness without a picture, for a constant one, or below three
+    points. The neighbour vote leaves the point itself out, asks k = min(5, smallest class - 1), at least 1,
+    and gives ties to the closer; points alone in their class cannot be right and are not counted. Raises
+    :class:`DataError` for NaN or infinity, or when the lengths differ.
     """
     array = _centred(features, "features")
     classes, labels = np.unique(np.asarray(labels), return_inverse=True)
@@ -242,9 +242,9 @@ def _trustworthiness(array: NDArray[np.float64], picture: NDArray[np.float64]) -
 def linear_cka(a: ArrayLike, b: ArrayLike) -> float | None:
     """Return the linear CKA, 0..1, of two feature sets (points, d1) and (points, d2); 1: same up to rotation.
 
-    |B'A|² / (|A'A| |B'B|), Frobenius norms, A and B centred (Kornblith et al. 2019, arXiv:1905.00414, eq. 5 and
-    section 3). None when either is constant. With more dimensions than points it is biased upwards: compare
-    values of the same task only. Raises :class:`DataError` for NaN, infinity or other numbers of points.
+    |B'A|² / (|A'A| |B'B|), Frobenius norms, A and B centred (Kornblith et al. 2019, arXiv:1905.00414). None
+    when either is constant. With more dimensions than points it is biased upwards: compare tasks of one size
+    only. Raises :class:`DataError` for NaN, infinity or other numbers of points.
     """
     x, y = _centred(a, "before"), _centred(b, "after")
     if len(x) != len(y):
@@ -254,7 +254,7 @@ def linear_cka(a: ArrayLike, b: ArrayLike) -> float | None:
     if not (x.any() and y.any()):
         return None
     gram_x, gram_y = x @ x.T, y @ y.T  # <XX', YY'> = |Y'X|², cheaper for few points of many dimensions
-    return float((gram_x * gram_y).sum() / (np.linalg.norm(gram_x) * np.linalg.norm(gram_y)))
+    return min(1.0, float((gram_x * gram_y).sum() / (np.linalg.norm(gram_x) * np.linalg.norm(gram_y))))
 
 
 # In the background
@@ -270,8 +270,8 @@ class _Job:
 class BackgroundEmbedder:
     """Embeddings for a page, which must not wait: one worker process, and the latest ``cache`` results.
 
-    UMAP compiles for about ten seconds on its first fit; the worker does so when it is created, ahead of need,
-    and UMAP is never imported here. Make one per server and close it. Safe to share between threads.
+    UMAP compiles for about ten seconds on its first fit; the worker does so when it is created, ahead of
+    need, and UMAP is never imported here. Make one per server and close it. Threads may share it.
     """
 
     def __init__(self, cache: int = 64) -> None:
@@ -279,8 +279,7 @@ class BackgroundEmbedder:
         self._jobs: OrderedDict[Hashable, _Job] = OrderedDict()
         self._lock = threading.Lock()
         self._pool = _worker()
-        with _hidden_main():
-            self._pool.submit(_warm_up)
+        self._pool.submit(_warm_up)
 
     def submit(
         self, key: Hashable, stages: Mapping[str, ArrayLike], method: Method = "umap", seed: int = 0
@@ -293,8 +292,7 @@ class BackgroundEmbedder:
             if key in self._jobs:
                 self._jobs.move_to_end(key)
                 return
-        arguments = (_align(stages, method), method, seed, tuple(stages))
-        with self._lock:
+            arguments = (_align(stages, method), method, seed, tuple(stages))
             self._jobs[key] = _Job(self._start(arguments), arguments)
             while len(self._jobs) > self._cache:
                 self._jobs.popitem(last=False)[1].future.cancel()
@@ -320,12 +318,11 @@ class BackgroundEmbedder:
             return embedding
 
     def _start(self, arguments: tuple[Any, ...]) -> Future[Any]:
-        with _hidden_main():
-            try:
-                return self._pool.submit(_reduce, *arguments)
-            except BrokenProcessPool:
-                self._pool = _worker()
-                return self._pool.submit(_reduce, *arguments)
+        try:
+            return self._pool.submit(_reduce, *arguments)
+        except BrokenProcessPool:
+            self._pool = _worker()
+            return self._pool.submit(_reduce, *arguments)
 
     def close(self) -> None:
         """Forget all results and end the worker, after the fit that it is at."""
@@ -341,7 +338,10 @@ class BackgroundEmbedder:
 
 
 def _worker() -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=_settle)
+    pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
+    with _hidden_main():
+        pool.submit(_settle)  # the first task starts the process
+    return pool
 
 
 def _settle() -> None:
@@ -364,7 +364,7 @@ def _warm_up() -> None:
 
 @contextmanager
 def _hidden_main() -> Iterator[None]:
-    """Hide ``__main__`` while the worker starts: a spawned process runs it again, and in Streamlit it is the page.
+    """Hide ``__main__`` while the worker starts, which would run it again: in Streamlit it is the page.
 
     Streamlit replaces it too, at each rerun of a page, so it is put back only if nobody else did.
     """

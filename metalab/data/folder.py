@@ -68,6 +68,15 @@ def read_classes(path: Path | str, size: int, channels: int) -> dict[str, np.nda
     return {name: np.stack(found[name]) for name in sorted(found)}
 
 
+def read_file(path: Path | str, size: int, channels: int) -> np.ndarray:
+    """Return :func:`read_image` of one file; raises :class:`DataError`."""
+    path = Path(path)
+    if not path.is_file():
+        raise DataError("there is no such image", where=path, fix="Check the path")
+    _check_size(path.stat().st_size, str(path))
+    return read_image(path.read_bytes(), str(path), size, channels)
+
+
 def read_image(content: bytes, where: str, size: int, channels: int) -> np.ndarray:
     """Return one image (channels, size, size) float32 in 0..1; light-paper drawings become light ink on dark.
 

@@ -1,0 +1,7 @@
+"""``python -m metalab``."""
+
+import sys
+
+from metalab.cli import main
+
+sys.exit(main())

@@ -35,7 +35,7 @@ def test_run_to_the_end() -> None:
     assert [event["step"] for event in run.history("train")] == list(range(1, 11))
     assert [event["step"] for event in run.history("validation")] == [0, 5, 10]
     evaluation = run.read_json("evaluation")
-    assert [row["method"] for row in evaluation["rows"]][0] == "protonet"
+    assert next(row["method"] for row in evaluation["rows"]) == "protonet"
     assert len(evaluation["rows"]) == 5
     assert evaluation["verdict"]
 

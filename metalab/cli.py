@@ -18,7 +18,7 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser of all commands."""
     top = argparse.ArgumentParser(
         prog="python -m metalab",
-        description="Few-shot learning that people can use and see. Typical: train, then adapt, then predict.",
+        description="Few-shot learning that people can use and see. First train, then adapt, then predict.",
     )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 

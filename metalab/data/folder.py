@@ -51,10 +51,8 @@ def read_classes(path: Path | str, size: int, channels: int) -> dict[str, np.nda
     if not path.exists():
         raise DataError("there is no such file or folder", where=path, fix="Check the path")
     found: dict[str, list[np.ndarray]] = {}
-    total = 0
-    for name, content in _files(path):
-        total += 1
-        if total > MAX_IMAGES:
+    for number, (name, content) in enumerate(_files(path)):
+        if number >= MAX_IMAGES:
             raise DataError(f"more than {MAX_IMAGES} images", where=path, fix="Use fewer")
         found.setdefault(PurePosixPath(name).parts[-2], []).append(
             read_image(content, f"{path}: {name}", size, channels)

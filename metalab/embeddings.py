@@ -136,7 +136,8 @@ def _reduce(
             neighbours = _neighbours(*rows.shape[:2], len(order))
             fit = _umap if method == "umap" else _tsne
             picture = fit(flat[order], neighbours, seed)[np.searchsorted(order, first)[inverse.reshape(-1)]]
-    return method, names, picture.reshape(*rows.shape[:2], 2).astype(np.float32)
+    # PCA answers column by column, which safetensors would store wrongly without a word.
+    return method, names, np.ascontiguousarray(picture.reshape(*rows.shape[:2], 2), dtype=np.float32)
 
 
 def _neighbours(stages: int, points: int, rows: int) -> int:

@@ -146,8 +146,8 @@ class LocalBackend:
             if lock is not None:
                 if run.status().state in ("failed", "stopped"):
                     return lock
-                os.close(lock)  # another submit was faster, and its run has ended or vanished already
-            elif time.monotonic() > deadline:
+                os.close(lock)  # the run was submitted between our two looks
+            if time.monotonic() > deadline:
                 raise JobError("The run is still ending", where=run.id, fix="Try again in some seconds")
             time.sleep(0.05)
 

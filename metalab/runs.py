@@ -20,6 +20,7 @@ from __future__ import annotations
 import dataclasses
 import errno
 import json
+import math
 import os
 import secrets
 import shutil
@@ -216,7 +217,7 @@ class Run:
 
     def resume_hint(self) -> str:
         """Say what submitting the run again will do."""
-        if self.checkpoint("last").exists():
+        if any(self.checkpoint("last").parent.glob("*.safetensors")):
             return "Resume continues from the last checkpoint."
         return "There is no checkpoint yet, resume starts from the beginning."
 
@@ -426,22 +427,27 @@ class RunStore:
 
 
 def effective(events: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return ``events`` without those that a resume took back.
+    """Return ``events`` without those that a later attempt did again, so that steps only grow.
 
-    ``{"kind": "resumed", "step": k}`` supersedes the earlier events with a step above k, as the trainer does
-    those steps again. With ``"stage": s`` it supersedes only events of that stage (an event without a stage
-    belongs to the stage called like its kind), so that other stages keep their own count of steps.
+    After a mark (``{"kind": "resumed", "step": k}`` by the trainer, ``{"kind": "attempt"}`` by the supervisor)
+    the first event of a kind supersedes the earlier ones of that kind (and ``stage``, if they have one) from
+    its own step on, and all those above step k. Kinds that do not come again, such as those of a finished
+    pre-training, stay.
     """
     kept: list[dict[str, Any]] = []
+    again: set[tuple[Any, Any]] | None = None  # what has come again since the last mark; None: no mark yet
+    limit = math.inf
     for event in events:
-        step, stage = event.get("step"), event.get("stage")
-        if event.get("kind") == "resumed" and isinstance(step, int | float):
+        series, step = (event.get("kind"), event.get("stage")), event.get("step", math.nan)
+        if series[0] in ("attempt", "resumed"):
+            again, limit = set(), event.get("step", math.inf)
+        elif again is not None and step == step and series not in again:
+            again.add(series)
             kept = [
                 old
                 for old in kept
-                if not isinstance(old.get("step"), int | float)
-                or old["step"] <= step
-                or stage not in (None, old.get("stage", old.get("kind")))
+                if (old.get("kind"), old.get("stage")) != series
+                or not (old.get("step", math.nan) >= step or old.get("step", math.nan) > limit)
             ]
         kept.append(event)
     return kept

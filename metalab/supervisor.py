@@ -82,10 +82,13 @@ def supervise(run: Run, command: Sequence[str] = TRAINER, *, grace: float = GRAC
     run.update_status(pid=os.getpid(), host=socket.gethostname())
     slots, seen = _slots(), -1
     with _ticket(make_folder(home() / "slots" / socket.gethostname())) as ahead:
-        while slots and (waiting := ahead()) >= slots:
+        while True:
             if run.stop_requested():
                 run.update_status(state="stopped", message="Stopped while it waited in the queue.")
                 return
+            waiting = ahead() if slots else -1
+            if waiting < slots:
+                break
             if waiting != seen:
                 run.update_status(message=f"Waiting for a free slot; runs ahead: {waiting}.")
                 seen = waiting
@@ -97,6 +100,8 @@ def _train(run: Run, command: Sequence[str], grace: float) -> None:
     _sweep(run)
     print(f"[metalab] {time.strftime('%F %T')} starting {command[0]}", flush=True)
     log_start = run.log_path.stat().st_size if run.log_path.exists() else 0
+    if run.has("metrics.jsonl"):
+        run.append({"kind": "attempt"})  # what follows may do again what stands there
     run.update_status(state="running", message="Starting the trainer.")
     try:
         # preexec_fn is safe here: this process has one thread.

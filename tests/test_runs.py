@@ -176,7 +176,7 @@ def test_status_times_follow_the_state(run):
     first = run.update_status(state="running", stage="meta-training", step=1, steps=9, error=None)
     assert first.started is not None
     assert first.finished is None
-    assert run.update_status(step=2).started == first.started
+    assert run.update_status(step=2, state="running").started == first.started
     last = run.update_status(state="failed", error="boom")
     assert last.finished is not None
     assert Run(run.path).status() == last
@@ -288,33 +288,46 @@ def test_a_disk_that_fills_up_in_mid_line(run, monkeypatch):
     assert [e["step"] for e in run.history()] == [1, 3]
 
 
-def test_a_resume_takes_back_the_steps_that_are_done_again(run):
-    for step in (1, 2, 3):
+def test_steps_that_are_done_again_supersede_the_earlier_ones(run):
+    for step in (900, 1800):
+        run.append({"kind": "pretrain", "step": step, "try": 1})
+    for step in (1, 2, 3, 5):
         run.append({"kind": "train", "step": step, "try": 1})
-    run.append({"kind": "validation", "step": 3, "try": 1})
+    run.append({"kind": "validation", "step": 5, "try": 1})
     run.append({"kind": "note"})
     run.append({"kind": "resumed", "step": 2})
-    for step in (3, 4):
+    run.append({"kind": "note"})
+    for step in (4, 6):
         run.append({"kind": "train", "step": step, "try": 2})
-    assert [(e["step"], e["try"]) for e in run.history("train")] == [(1, 1), (2, 1), (3, 2), (4, 2)]
-    assert run.history("validation") == []
-    assert len(run.history("note")) == 1
+    assert [(e["step"], e["try"]) for e in run.history("train")] == [(1, 1), (2, 1), (4, 2), (6, 2)]
+    assert [e["step"] for e in run.history("pretrain")] == [900, 1800]  # it counts for itself
+    assert [e["try"] for e in run.history("validation")] == [1]  # nothing has replaced it yet
+    run.append({"kind": "validation", "step": 6, "try": 2})
+    assert [e["try"] for e in run.history("validation")] == [2]
+    assert len(run.history("note")) == 2
     collected, offset = [], 0
-    while len(collected) < 8:
+    while offset < (run.path / "metrics.jsonl").stat().st_size:
         events, offset = run.history_since(offset)
         collected += events
     assert effective(collected) == run.history()
 
 
-def test_a_resume_spares_the_stages_that_count_for_themselves():
-    events = [
-        {"kind": "pretraining", "step": 900},
-        {"kind": "train", "stage": "meta-training", "step": 5},
-        {"kind": "meta-training", "step": 6},
-        {"kind": "resumed", "stage": "meta-training", "step": 4},
-    ]
-    assert effective(events) == [events[0], events[3]]
-    assert effective([*events, {"kind": "resumed", "step": 0}]) == [{"kind": "resumed", "step": 0}]
+def test_an_attempt_without_a_checkpoint_supersedes_from_its_first_step():
+    def event(kind: str, step: int | None = None, attempt: int = 1, **more: str) -> dict[str, object]:
+        return {"kind": kind, "step": step, "try": attempt, **more} if step is not None else {"kind": kind}
+
+    def shown(*events: dict[str, object]) -> list[tuple[object, object]]:
+        return [(e["step"], e["try"]) for e in effective(events) if "try" in e]
+
+    first = [event("train", step) for step in (1, 2, 3)]
+    attempt = event("attempt")
+    assert shown(*first, attempt) == [(1, 1), (2, 1), (3, 1)]
+    assert shown(*first, attempt, event("train", 1, 2)) == [(1, 2)]
+    assert shown(*first, attempt, event("resumed"), event("train", 3, 2)) == [(1, 1), (2, 1), (3, 2)]
+    again = [attempt, event("train", 2, 2), event("train", 3, 2), attempt, attempt, event("train", 3, 3)]
+    assert shown(*first, *again) == [(1, 1), (2, 2), (3, 3)]
+    assert shown(*first, attempt, event("train", 1, 2, stage="other")) == [(1, 1), (2, 1), (3, 1), (1, 2)]
+    assert shown(*first, event("train", 1, 2)) == [(1, 1), (2, 1), (3, 1), (1, 2)]  # no mark, no guess
 
 
 # Log and results
@@ -360,5 +373,5 @@ def test_size_and_checkpoints(run):
     before = run.size()
     run.checkpoint("last").write_bytes(b"x" * 1000)
     assert run.size() == before + 1000
-    assert run.checkpoint("best") == run.path / "checkpoints" / "best.safetensors"
     assert "last checkpoint" in run.resume_hint()
+    assert run.checkpoint("best") == run.path / "checkpoints" / "best.safetensors"

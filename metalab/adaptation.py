@@ -11,7 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from metalab.backbones import BACKBONES, Backbone
+from metalab import backbones
+from metalab.backbones import Backbone
 from metalab.checkpoints import load_checkpoint, load_into, prefixed, save_checkpoint
 from metalab.errors import CheckpointError, ConfigError, DataError
 from metalab.metalearners import MetaLearner, State, check_options, get_metalearner
@@ -102,21 +103,17 @@ def prepare(images: np.ndarray | Tensor, backbone: Backbone) -> Tensor:
 
 def describe(metalearner: MetaLearner) -> dict[str, Any]:
     """Return the JSON-able description from which :func:`rebuild` makes the same module."""
-    backbone = metalearner.backbone
-    family = next(name for name, cls in BACKBONES.items() if type(backbone) is cls)
-    shape = {name: getattr(backbone, name) for name in ("channels", "size", "width", "normalisation")}
     return {
         "metalearner": metalearner.name,
         "options": metalearner.options.model_dump(),
-        "backbone": {"family": family, **shape},
+        "backbone": backbones.describe(metalearner.backbone),
     }
 
 
 def rebuild(meta: dict[str, Any], tensors: dict[str, Tensor], where: object) -> MetaLearner:
     """Return the meta-learner that ``meta`` and ``tensors`` describe; raises :class:`CheckpointError`."""
     try:
-        shape = dict(meta["backbone"])
-        backbone = BACKBONES[shape.pop("family")](**shape)
+        backbone = backbones.build(meta["backbone"])
         cls, options = get_metalearner(meta["metalearner"]), meta["options"]
         metalearner = cls(backbone, check_options(cls.name, options))
     except (KeyError, TypeError, ConfigError) as error:

@@ -18,7 +18,7 @@ from metalab.data import create_source
 from metalab.errors import DataError
 from metalab.execution import choose_device
 from metalab.metalearners import MetaLearner, check_options, get_metalearner
-from metalab.pretraining import pretrain
+from metalab.pretraining import pretrain, ready_backbone
 from metalab.progress import Progress
 from metalab.tasks import TaskSource
 from metalab.training import Trainer
@@ -40,12 +40,15 @@ class TaskResult:
 def create_pretrain_model(
     config: Config | None = None, source: TaskSource | None = None, on_progress: OnProgress | None = None
 ) -> Backbone:
-    """Return a backbone pre-trained by classification over the meta-train classes of ``source``.
+    """Return a pre-trained backbone: the one that ``config.pretrained`` names, by default the shipped one.
 
-    Raises :class:`DataError` when the source has nothing to train on.
+    If none fits, it is trained by classification over the meta-train classes of ``source``. Raises
+    :class:`DataError` when the source has nothing to train on, and :class:`CheckpointError`.
     """
     config = config or Config.create()
     device = choose_device(config.device)
+    if (ready := ready_backbone(config)) is not None:
+        return ready.to(device)
     source = source or create_source(config, device)
     backbone = create_backbone(config).to(device)
     for progress in pretrain(backbone, source, config):

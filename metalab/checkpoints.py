@@ -15,7 +15,7 @@ from metalab.errors import CheckpointError
 from metalab.storage import atomic_write
 
 SHIPPED = Path(__file__).parent / "weights"
-"""Checkpoints that come with metalab, made by ``python -m metalab ship``."""
+"""Checkpoints that come with metalab, made by ``python -m metalab ship``: ready without any training."""
 
 
 def save_checkpoint(path: Path | str, kind: str, tensors: dict[str, Tensor], meta: dict[str, Any]) -> None:

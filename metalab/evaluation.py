@@ -189,7 +189,7 @@ def _from_scratch(backbone: Backbone) -> Method:
     return method
 
 
-def _nearest_centroid(backbone: Backbone) -> Method:
+def nearest_centroid(backbone: Backbone) -> Method:
     """Frozen pre-trained features, unit length, and the nearest class mean (SimpleShot's L2N)."""
 
     def method(task: Task, number: int) -> Tensor:
@@ -220,7 +220,7 @@ def _logistic_regression(backbone: Backbone) -> Method:
 
 BASELINES: list[tuple[str, str, Callable[[Backbone], Method]]] = [
     ("un-adapted", "Un-adapted", _unadapted),
-    ("nearest-centroid", "Frozen features + nearest centroid", _nearest_centroid),
+    ("nearest-centroid", "Frozen features + nearest centroid", nearest_centroid),
     ("logistic-regression", "Frozen features + logistic regression", _logistic_regression),
     ("from-scratch", "From scratch on the support set", _from_scratch),
 ]

@@ -8,13 +8,16 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from metalab.backbones import Backbone
+from metalab.backbones import Backbone, build, create_backbone, describe
+from metalab.checkpoints import SHIPPED, load_checkpoint, load_into, save_checkpoint
 from metalab.config import Config
+from metalab.errors import CheckpointError
 from metalab.progress import Progress
 from metalab.tasks import TaskSource, seeded
 
@@ -67,3 +70,42 @@ def pretrain(backbone: Backbone, source: TaskSource, config: Config) -> Iterator
                 )
     finally:
         backbone.eval()
+
+
+def save_backbone(path: Path | str, backbone: Backbone) -> None:
+    """Write ``backbone`` to a safetensors file. Raises :class:`StorageError`."""
+    save_checkpoint(path, "backbone", backbone.state_dict(), {"backbone": describe(backbone)})
+
+
+def load_backbone(path: Path | str) -> Backbone:
+    """Read what :func:`save_backbone` wrote; raises :class:`CheckpointError`."""
+    tensors, meta = load_checkpoint(path, "backbone")
+    try:
+        backbone = build(meta["backbone"])
+    except (KeyError, TypeError) as error:
+        raise CheckpointError(f"describes no known backbone ({error})", where=path) from None
+    load_into(backbone, tensors, path)
+    return backbone.eval()
+
+
+def ready_backbone(config: Config) -> Backbone | None:
+    """Return the pre-trained backbone that ``config.pretrained`` asks for; None: pre-train one.
+
+    "auto" takes the shipped checkpoint if it is of the family, shape and normalisation asked for. Raises
+    :class:`CheckpointError` for a file that cannot be used or is of another shape.
+    """
+    path = SHIPPED / f"{config.backbone}.safetensors" if config.pretrained == "auto" else config.pretrained
+    if path == "none" or (config.pretrained == "auto" and not path.is_file()):
+        return None
+    backbone, asked = load_backbone(path), describe(create_backbone(config))
+    held = describe(backbone)
+    if held == asked:
+        return backbone
+    if config.pretrained == "auto":
+        return None
+    other = ", ".join(
+        f"{name} {held[name]} (asked: {asked[name]})" for name in asked if held[name] != asked[name]
+    )
+    raise CheckpointError(
+        f"holds another backbone: {other}", where=path, fix="Change the configuration to it"
+    )

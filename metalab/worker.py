@@ -14,14 +14,14 @@ import torch
 
 from metalab.adaptation import describe
 from metalab.backbones import create_backbone
-from metalab.checkpoints import load_checkpoint, load_into, save_checkpoint
+from metalab.checkpoints import save_checkpoint
 from metalab.config import FORMAT
 from metalab.data import create_source
 from metalab.errors import MetalabError, StorageError
 from metalab.evaluation import Evaluation, evaluate
 from metalab.execution import choose_device
 from metalab.metalearners import check_options, get_metalearner
-from metalab.pretraining import pretrain
+from metalab.pretraining import load_backbone, pretrain, ready_backbone, save_backbone
 from metalab.progress import Progress
 from metalab.runs import Run
 from metalab.supervisor import die_with_parent
@@ -44,14 +44,17 @@ def work(run: Run) -> None:
     source = create_source(config, device)
     reporter = _Reporter(run)
 
-    backbone = create_backbone(config).to(device)
     pretrained_file = run.checkpoint("pretrained")
     if pretrained_file.exists():
-        load_into(backbone, load_checkpoint(pretrained_file, "backbone")[0], pretrained_file)
+        backbone = load_backbone(pretrained_file).to(device)
     else:
-        for progress in pretrain(backbone, source, config):
-            reporter(progress, "pre-training")
-        save_checkpoint(pretrained_file, "backbone", backbone.state_dict(), {})
+        backbone = ready_backbone(config)
+        if backbone is None:
+            backbone = create_backbone(config).to(device)
+            for progress in pretrain(backbone, source, config):
+                reporter(progress, "pre-training")
+        backbone = backbone.to(device)
+        save_backbone(pretrained_file, backbone)
 
     options = check_options(config.metalearner, config.options)
     with torch.random.fork_rng(devices=[]):

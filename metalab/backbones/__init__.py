@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
 from metalab.backbones.base import Backbone
@@ -10,6 +12,7 @@ from metalab.backbones.resnet12 import ResNet12
 from metalab.config import Config
 
 BACKBONES: dict[str, type[Backbone]] = {"conv4": Conv4, "resnet12": ResNet12}
+SHAPE = ("channels", "size", "width", "normalisation")
 
 
 def create_backbone(config: Config) -> Backbone:
@@ -24,4 +27,16 @@ def create_backbone(config: Config) -> Backbone:
         )
 
 
-__all__ = ["BACKBONES", "Backbone", "create_backbone"]
+def describe(backbone: Backbone) -> dict[str, Any]:
+    """Return the JSON-able description from which :func:`build` makes a backbone of the same shape."""
+    family = next(name for name, cls in BACKBONES.items() if type(backbone) is cls)
+    return {"family": family, **{name: getattr(backbone, name) for name in SHAPE}}
+
+
+def build(description: dict[str, Any]) -> Backbone:
+    """Return a randomly initialised backbone; raises KeyError or TypeError for an unknown description."""
+    shape = dict(description)
+    return BACKBONES[shape.pop("family")](**shape)
+
+
+__all__ = ["BACKBONES", "Backbone", "build", "create_backbone", "describe"]

@@ -1,0 +1,143 @@
+"""Look into task learning: one task at every moment of its adaptation, ready to be drawn."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from metalab.backbones import Backbone
+from metalab.embeddings import Embedding, Scores, linear_cka, scores
+from metalab.evaluation import nearest_centroid
+from metalab.metalearners import MetaLearner
+from metalab.tasks import Task
+
+BEFORE = "pre-trained"
+"""Name of the stage before meta-learning: the pre-trained backbone, classified by nearest centroid."""
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """One moment. ``features`` (points, d) float32, ``probabilities`` (n_query, way), ``accuracy`` 0..1."""
+
+    name: str
+    features: NDArray[np.float32]
+    probabilities: NDArray[np.float32]
+    accuracy: float
+
+
+@dataclass(frozen=True, eq=False)
+class TaskView:
+    """A task seen at every stage; points are the support examples, then the query examples.
+
+    ``images`` (points, C, H, W) floats 0..1, ``labels`` (points,) indices of ``classes``, ``support``
+    (points,) bool, ``seconds``: time that adapting and predicting took, without the other stages.
+    """
+
+    images: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    support: NDArray[np.bool_]
+    classes: list[str]
+    stages: list[Stage]
+    seconds: float
+
+    @property
+    def features(self) -> dict[str, NDArray[np.float32]]:
+        """Features by stage, as :func:`metalab.embeddings.embed` takes them."""
+        return {stage.name: stage.features for stage in self.stages}
+
+    def stage(self, name: str) -> Stage:
+        """Return the stage called ``name``."""
+        return next(stage for stage in self.stages if stage.name == name)
+
+    def right(self, stage: Stage) -> NDArray[np.bool_]:
+        """Return for each query example (n_query,) whether ``stage`` predicts it rightly."""
+        return stage.probabilities.argmax(1) == self.labels[~self.support]
+
+    def to_arrays(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        """Return the arrays and the JSON-able rest, for the run store."""
+        arrays = {"images": self.images, "labels": self.labels, "support": self.support}
+        for number, stage in enumerate(self.stages):
+            arrays |= {f"features.{number}": stage.features, f"probabilities.{number}": stage.probabilities}
+        stages = [{"name": stage.name, "accuracy": stage.accuracy} for stage in self.stages]
+        return arrays, {"classes": self.classes, "stages": stages, "seconds": self.seconds}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], metadata: Mapping[str, Any]) -> TaskView:
+        """Undo :meth:`to_arrays`."""
+        stages = [
+            Stage(item["name"], arrays[f"features.{i}"], arrays[f"probabilities.{i}"], item["accuracy"])
+            for i, item in enumerate(metadata["stages"])
+        ]
+        return cls(
+            arrays["images"],
+            arrays["labels"],
+            arrays["support"].astype(bool),
+            list(metadata["classes"]),
+            stages,
+            metadata["seconds"],
+        )
+
+
+@torch.no_grad()
+def inspect_task(
+    metalearner: MetaLearner, pretrained: Backbone, task: Task, classes: list[str] | None = None
+) -> TaskView:
+    """Adapt to ``task`` and look at every stage: the pre-trained backbone, then each state of the path.
+
+    ``classes`` names the task's classes in the order of its labels.
+    """
+    x = torch.cat([task.support.x, task.query.x])
+    started = time.perf_counter()
+    state = metalearner.adapt(task.support, task.way)
+    metalearner.predict(state, task.query.x)
+    seconds = time.perf_counter() - started
+
+    stages = [_stage(BEFORE, pretrained(x), nearest_centroid(pretrained)(task, 0), task)]
+    n_support = len(task.support.y)
+    for name, state in metalearner.path(task.support, task.way).items():
+        features = metalearner.features(state, x)
+        logits = metalearner.classify(state, features[n_support:])
+        if metalearner.transductive:
+            logits = metalearner.predict(state, task.query.x)
+        stages.append(_stage(name, features, logits, task))
+    labels = torch.cat([task.support.y, task.query.y]).cpu().numpy()
+    return TaskView(
+        x.float().cpu().numpy(),
+        labels,
+        np.arange(len(labels)) < n_support,
+        classes or [f"class {number + 1}" for number in range(task.way)],
+        stages,
+        seconds,
+    )
+
+
+def _stage(name: str, features: Tensor, logits: Tensor, task: Task) -> Stage:
+    right = (logits.argmax(1) == task.query.y).float().mean().item()
+    return Stage(name, features.float().cpu().numpy(), F.softmax(logits, 1).float().cpu().numpy(), right)
+
+
+@dataclass(frozen=True, slots=True)
+class Separation:
+    """Numbers beside the picture: before → after adaptation, and how alike the two feature spaces are."""
+
+    before: Scores
+    after: Scores
+    cka: float | None
+
+
+def separation(view: TaskView, embedding: Embedding) -> Separation:
+    """Score the first and the last stage of ``view``; trustworthiness is that of ``embedding``."""
+    first, last = view.stages[0].features, view.stages[-1].features
+    return Separation(
+        scores(first, view.labels, embedding.coordinates[0]),
+        scores(last, view.labels, embedding.coordinates[-1]),
+        linear_cka(first, last),
+    )

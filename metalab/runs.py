@@ -429,7 +429,7 @@ class RunStore:
 def effective(events: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return ``events`` without those that a later attempt did again, so that steps only grow.
 
-    After a mark (``{"kind": "resumed", "step": k}`` of the trainer, ``{"kind": "attempt"}`` of the supervisor)
+    After a mark (``{"kind": "resumed", "step": k}`` of the trainer, ``{"kind": "attempt"}`` of its parent)
     the first event of a kind supersedes the earlier ones of that kind (and ``stage``, if they have one) from
     its own step on, and all those above step k. Kinds that do not come again, such as those of a finished
     pre-training, stay.

@@ -81,7 +81,7 @@ class Config(BaseModel):
         advanced=True,
     )
     pretrain_steps: int = _field(
-        3000,
+        2000,
         "Backbone",
         "Pre-training steps",
         "Steps of ordinary supervised classification over the meta-train classes, when no checkpoint fits.",

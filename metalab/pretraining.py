@@ -23,6 +23,8 @@ from metalab.tasks import TaskSource, seeded
 
 BATCH = 256
 """Images per pre-training step."""
+RATE = 3e-3
+"""Peak learning rate of pre-training."""
 
 
 def input_statistics(backbone: Backbone, source: TaskSource, seed: int) -> None:
@@ -35,23 +37,23 @@ def input_statistics(backbone: Backbone, source: TaskSource, seed: int) -> None:
 def pretrain(backbone: Backbone, source: TaskSource, config: Config) -> Iterator[Progress]:
     """Train ``backbone`` in place for ``config.pretrain_steps`` steps, yielding progress.
 
-    A cosine classifier (scale 16) over all meta-train classes, AdamW with a cosine schedule. Seeded.
+    A linear classifier over all meta-train classes, AdamW with warm-up and a cosine schedule. Seeded.
     """
     device = backbone.input_mean.device
     input_statistics(backbone, source, config.seed)
-    head = torch.empty(source.n_train_classes, backbone.feature_dim, device=device)
-    head = nn.Parameter(nn.init.normal_(head, std=0.1, generator=seeded(device, config.seed, "head")))
-    parameters = [*backbone.parameters(), head]
-    optimiser = torch.optim.AdamW(parameters, lr=2e-3, weight_decay=5e-4)
+    weight = torch.empty(source.n_train_classes, backbone.feature_dim, device=device)
+    weight = nn.Parameter(nn.init.normal_(weight, std=0.01, generator=seeded(device, config.seed, "head")))
+    bias = nn.Parameter(torch.zeros(source.n_train_classes, device=device))
+    optimiser = torch.optim.AdamW([*backbone.parameters(), weight, bias], lr=RATE, weight_decay=5e-4)
     started, steps = time.monotonic(), config.pretrain_steps
     backbone.train()
     try:
         for step in range(1, steps + 1):
             warm = min(1.0, step / 50)
             for group in optimiser.param_groups:
-                group["lr"] = 2e-3 * warm * 0.5 * (1 + math.cos(math.pi * (step - 1) / steps))
+                group["lr"] = RATE * warm * 0.5 * (1 + math.cos(math.pi * (step - 1) / steps))
             images, labels = source.labelled_batch(BATCH, seeded(device, config.seed, "pretrain", step))
-            logits = 16 * F.linear(F.normalize(backbone(images), dim=1), F.normalize(head, dim=1))
+            logits = F.linear(backbone(images), weight, bias)
             loss = F.cross_entropy(logits, labels)
             optimiser.zero_grad()
             loss.backward()

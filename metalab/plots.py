@@ -1,0 +1,389 @@
+"""Every figure, for pages and notebooks alike: plotly on a transparent ground, readable in light and dark."""
+
+from __future__ import annotations
+
+import colorsys
+import html
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+from plotly.subplots import make_subplots
+
+from metalab.embeddings import Embedding
+from metalab.inspection import Separation, Stage, TaskView
+
+OWN, OTHER = "#3b82f6", "#94a3b8"
+RIGHT, WRONG = "#16a34a", "#dc2626"
+MAX_POINTS = 1000
+"""Points per line; longer histories are averaged in equal parts."""
+_CLASS_COLOURS = (
+    "#3b82f6",
+    "#f59e0b",
+    "#10b981",
+    "#ef4444",
+    "#a855f7",
+    "#06b6d4",
+    "#ec4899",
+    "#84cc16",
+    "#f97316",
+    "#6366f1",
+)
+_SYMBOLS = {"support": "diamond", "right": "circle", "wrong": "x"}
+_METHODS = {"umap": "UMAP", "tsne": "t-SNE", "pca": "PCA"}
+_NO_AXIS: dict[str, Any] = {"showgrid": False, "zeroline": False, "showticklabels": False, "ticks": ""}
+
+
+def class_colours(way: int) -> list[str]:
+    """Return ``way`` colours that differ on a light and on a dark ground."""
+    if way <= len(_CLASS_COLOURS):
+        return list(_CLASS_COLOURS[:way])
+    tones = (colorsys.hls_to_rgb(i / way, (0.45, 0.62)[i % 2], 0.7) for i in range(way))
+    return ["#" + "".join(f"{round(255 * part):02x}" for part in tone) for tone in tones]
+
+
+def before_after(
+    view: TaskView, embedding: Embedding, before: str | None = None, after: str | None = None
+) -> go.Figure:
+    """Draw two stages of ``view`` (by default the first and the last) side by side on the same axes.
+
+    Colour is the class; a diamond is a support example, a dot a query example that is predicted rightly, a
+    cross one that is not.
+    """
+    names = (before or embedding.stages[0], after or embedding.stages[-1])
+    titles = [f"{name} · {view.stage(name).accuracy:.0%} of the query right" for name in names]
+    figure = make_subplots(1, 2, subplot_titles=titles, horizontal_spacing=0.03)
+    texts = _hover(view)
+    for column, name in enumerate(names, start=1):
+        for trace in _class_traces(view, embedding, name, texts, legend=column == 1):
+            figure.add_trace(trace, 1, column)
+    figure.add_traces(_symbol_key())
+    _same_axes(figure, embedding, names)
+    return _plain(figure, height=430)
+
+
+def morph(view: TaskView, embedding: Embedding) -> go.Figure:
+    """Animate the query and support features from stage to stage, with a slider and a play button."""
+    if not embedding.stages:
+        return go.Figure()
+    texts = _hover(view)
+    frames = [
+        go.Frame(name=name, data=_class_traces(view, embedding, name, texts, legend=True))
+        for name in embedding.stages
+    ]
+    figure = go.Figure([*frames[0].data, *_symbol_key()], frames=frames)
+    _same_axes(figure, embedding, embedding.stages)
+    moving = {
+        "frame": {"duration": 900, "redraw": False},
+        "transition": {"duration": 800},
+        "mode": "immediate",
+    }
+    steps = [
+        {
+            "label": f"{name} ({view.stage(name).accuracy:.0%})",
+            "method": "animate",
+            "args": [[name], {**moving, "frame": {"duration": 500, "redraw": False}}],
+        }
+        for name in embedding.stages
+    ]
+    figure.update_layout(
+        sliders=[{"steps": steps, "y": -0.02, "x": 0.16, "len": 0.84, "currentvalue": {"visible": False}}],
+        updatemenus=[
+            {
+                "type": "buttons",
+                "x": 0.0,
+                "y": -0.04,
+                "xanchor": "left",
+                "yanchor": "top",
+                "buttons": [
+                    {
+                        "label": "▶ Play",
+                        "method": "animate",
+                        "args": [list(embedding.stages), {**moving, "fromcurrent": False}],
+                    }
+                ],
+            }
+        ],
+    )
+    figure = _plain(figure, height=520)
+    return figure.update_layout(margin_b=70)
+
+
+def _class_traces(
+    view: TaskView, embedding: Embedding, name: str, texts: Sequence[str], legend: bool
+) -> list[go.Scatter]:
+    coordinates = embedding.coordinates[embedding.stages.index(name)]
+    stage, roles = view.stage(name), np.full(len(view.labels), "support", dtype=object)
+    roles[~view.support] = np.where(view.right(stage), "right", "wrong")
+    predicted = _predictions(view, stage)
+    traces = []
+    for number, colour in enumerate(class_colours(len(view.classes))):
+        chosen = np.flatnonzero(view.labels == number)
+        chosen = chosen[np.argsort(roles[chosen] == "support", kind="stable")]  # support on top
+        traces.append(
+            go.Scatter(
+                x=coordinates[chosen, 0],
+                y=coordinates[chosen, 1],
+                mode="markers",
+                name=html.escape(view.classes[number]),
+                legendgroup=f"class {number}",
+                showlegend=legend,
+                marker={
+                    "color": colour,
+                    "symbol": [_SYMBOLS[role] for role in roles[chosen]],
+                    "size": [13 if role == "support" else 8 for role in roles[chosen]],
+                    "line": {
+                        "width": [1.5 if role == "support" else 0 for role in roles[chosen]],
+                        "color": "#888",
+                    },
+                    "opacity": 0.9,
+                },
+                text=[texts[i] + predicted[i] for i in chosen],
+                hovertemplate="%{text}<extra></extra>",
+            )
+        )
+    return traces
+
+
+def _symbol_key() -> list[go.Scatter]:
+    words = {"support": "support example", "right": "query, predicted rightly", "wrong": "query, wrongly"}
+    return [
+        go.Scatter(
+            x=[None],
+            y=[None],
+            mode="markers",
+            name=words[role],
+            marker={"symbol": symbol, "color": "#888", "size": 10},
+            legendgroup="key",
+            hoverinfo="skip",
+        )
+        for role, symbol in _SYMBOLS.items()
+    ]
+
+
+def _hover(view: TaskView) -> list[str]:
+    """Return for each point its class and its drawing in Braille dots."""
+    return [
+        f"<b>{html.escape(view.classes[label])}</b>, {'support' if support else 'query'}"
+        f"<br><span style='font-family:monospace'>{braille(image)}</span>"
+        for image, label, support in zip(view.images, view.labels, view.support, strict=True)
+    ]
+
+
+def _predictions(view: TaskView, stage: Stage) -> list[str]:
+    """Return for each point what the stage says of it; nothing for support examples."""
+    says = [""] * len(view.labels)
+    for point, row in zip(np.flatnonzero(~view.support), stage.probabilities, strict=True):
+        best = int(row.argmax())
+        says[point] = f"<br>predicted {html.escape(view.classes[best])}, {row[best]:.0%} sure"
+    return says
+
+
+def braille(image: NDArray[np.floating[Any]]) -> str:
+    """Return ``image`` (C, H, W) as lines of Braille characters, 2 × 4 pixels each, at most 32 pixels wide."""
+    grey = np.asarray(image, dtype=np.float32).mean(0)
+    step = max(1, math.ceil(max(grey.shape) / 32))
+    grey = np.pad(grey, [(0, -side % (4 * step)) for side in grey.shape])
+    height, width = (side // step for side in grey.shape)
+    grey = grey.reshape(height, step, width, step).mean((1, 3))
+    low, high = float(grey.min()), float(grey.max())
+    dots = (grey > (low + high) / 2).reshape(height // 4, 4, width // 2, 2).transpose(0, 2, 1, 3)
+    bits = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])
+    codes = 0x2800 + (dots * bits).sum((2, 3))
+    return "<br>".join("".join(map(chr, row)) for row in codes)
+
+
+def _same_axes(figure: go.Figure, embedding: Embedding, names: Iterable[str]) -> None:
+    shown = embedding.coordinates[[embedding.stages.index(name) for name in names]].reshape(-1, 2)
+    low, high = shown.min(0), shown.max(0)
+    margin = 0.06 * max(float((high - low).max()), 1e-6)
+    figure.update_xaxes(range=[float(low[0]) - margin, float(high[0]) + margin], **_NO_AXIS)
+    figure.update_yaxes(range=[float(low[1]) - margin, float(high[1]) + margin], **_NO_AXIS)
+    figure.update_xaxes(
+        title_text=f"{_METHODS[embedding.method]}, one fit for all stages", title_font_size=11
+    )
+
+
+def learning_curves(history: Sequence[Mapping[str, Any]]) -> go.Figure:
+    """Draw loss and accuracy over meta-training steps from the events of a run; empty: ``go.Figure()``."""
+    train = [event for event in history if event.get("kind") == "train"]
+    looks = [event for event in history if event.get("kind") == "validation"]
+    if not train and not looks:
+        pretraining = [event for event in history if event.get("kind") == "pretrain"]
+        return _curves(pretraining, [], "pre-training step") if pretraining else go.Figure()
+    return _curves(train, looks, "meta-training step")
+
+
+def _curves(train: list[Mapping[str, Any]], looks: list[Mapping[str, Any]], unit: str) -> go.Figure:
+    figure = make_subplots(1, 2, subplot_titles=("Loss", "Accuracy"), horizontal_spacing=0.09)
+    for column, key in ((1, "loss"), (2, "accuracy")):
+        steps, values = _thinned(train, key)
+        line = {"color": OTHER, "width": 1.5}
+        figure.add_trace(
+            go.Scatter(
+                x=steps, y=values, mode="lines", name="training tasks", line=line, showlegend=column == 2
+            ),
+            1,
+            column,
+        )
+    if looks:
+        error = {"array": [event.get("interval", 0) for event in looks], "thickness": 1, "width": 3}
+        figure.add_trace(
+            go.Scatter(
+                x=[event["step"] for event in looks],
+                y=[event["accuracy"] for event in looks],
+                error_y=error,
+                mode="lines+markers",
+                name="held-out tasks (meta-validation, 95 % interval)",
+                line={"color": OWN, "width": 2},
+            ),
+            1,
+            2,
+        )
+    figure.update_xaxes(title_text=unit)
+    figure.update_yaxes(title_text="query cross-entropy (nats)", row=1, col=1)
+    figure.update_yaxes(tickformat=".0%", row=1, col=2)
+    return _plain(figure, height=330)
+
+
+def _thinned(events: Sequence[Mapping[str, Any]], key: str) -> tuple[list[float], list[float]]:
+    known = [(event["step"], event[key]) for event in events if event.get(key) is not None]
+    if not known:
+        return [], []
+    array = np.array(known, dtype=float)
+    if len(array) > MAX_POINTS:
+        array = np.stack([part.mean(0) for part in np.array_split(array, MAX_POINTS)])
+    return array[:, 0].tolist(), array[:, 1].tolist()
+
+
+def evaluation_bars(evaluation: Mapping[str, Any]) -> go.Figure:
+    """Draw the evaluation table of a run (its ``evaluation.json``), best on top, with 95 % intervals."""
+    rows = sorted(evaluation["rows"], key=lambda row: row["accuracy"])
+    labels = [row["label"] + (" (transductive)" if row["transductive"] else "") for row in rows]
+    figure = go.Figure(
+        go.Bar(
+            x=[row["accuracy"] for row in rows],
+            y=labels,
+            orientation="h",
+            marker_color=[OWN if row["kind"] == "metalearner" else OTHER for row in rows],
+            error_x={"array": [row["interval"] for row in rows], "thickness": 1.5, "color": "#64748b"},
+            text=[f"{row['accuracy']:.1%} ± {row['interval']:.1%}" for row in rows],
+            textposition="inside",
+            insidetextanchor="start",
+            insidetextfont={"color": "white"},
+            hovertemplate="%{y}: %{text}<extra></extra>",
+        )
+    )
+    figure.add_vline(1 / evaluation["way"], line={"dash": "dot", "color": "#888"}, annotation_text="chance")
+    figure.update_xaxes(range=[0, 1], tickformat=".0%", title_text="query accuracy on held-out tasks")
+    figure.update_yaxes(automargin=True)
+    return _plain(figure, height=120 + 42 * len(rows))
+
+
+def step_curve(view: TaskView) -> go.Figure:
+    """Draw query accuracy at each stage of adaptation."""
+    figure = go.Figure(
+        go.Scatter(
+            x=[stage.name for stage in view.stages],
+            y=[stage.accuracy for stage in view.stages],
+            mode="lines+markers",
+            line={"color": OWN, "width": 2},
+            marker_size=9,
+            hovertemplate="%{x}: %{y:.1%}<extra></extra>",
+        )
+    )
+    figure.update_yaxes(range=[0, 1.03], tickformat=".0%", title_text="query accuracy")
+    return _plain(figure, height=260)
+
+
+def confusion(view: TaskView, stage: str | None = None) -> go.Figure:
+    """Draw how often each class of the query (rows) is predicted as which (columns)."""
+    chosen = view.stage(stage) if stage else view.stages[-1]
+    way = len(view.classes)
+    counts = np.zeros((way, way), dtype=int)
+    np.add.at(counts, (view.labels[~view.support], chosen.probabilities.argmax(1)), 1)
+    figure = go.Figure(
+        go.Heatmap(
+            z=counts,
+            colorscale=[[0, "rgba(59,130,246,0.06)"], [1, OWN]],
+            showscale=False,
+            text=np.where(counts, counts.astype(str), ""),
+            texttemplate="%{text}" if way <= 12 else None,
+            hovertemplate="%{z} examples of row %{y} predicted as column %{x}<extra></extra>",
+            xgap=1,
+            ygap=1,
+        )
+    )
+    ticks = {"tickvals": list(range(way)), "ticktext": [html.escape(name) for name in view.classes]}
+    figure.update_xaxes(title_text="predicted class", showgrid=False, **ticks)
+    figure.update_yaxes(title_text="true class", autorange="reversed", showgrid=False, **ticks)
+    return _plain(figure, height=max(300, 60 + 26 * way))
+
+
+def score_rows(separation: Separation) -> list[dict[str, Any]]:
+    """Return the numbers beside the picture as table rows, with what each one means."""
+    before, after = separation.before, separation.after
+    rows = [
+        ("Silhouette", before.silhouette, after.silhouette, "-1…1: how far apart the classes lie"),
+        (
+            "k-NN accuracy",
+            before.neighbour_accuracy,
+            after.neighbour_accuracy,
+            "0…1: neighbours are of the same class",
+        ),
+        (
+            "Trustworthiness",
+            before.trustworthiness,
+            after.trustworthiness,
+            "0…1: how truly the picture shows who is near whom",
+        ),
+        ("Linear CKA", None, separation.cka, "0…1: likeness of the features to those before; 1: unchanged"),
+    ]
+    return [
+        {"measure": name, "before": first, "after": last, "meaning": meaning}
+        for name, first, last, meaning in rows
+    ]
+
+
+def contact_sheet(
+    images: NDArray[np.floating[Any]],
+    columns: int,
+    frames: Sequence[str | None] | None = None,
+    scale: int = 2,
+) -> NDArray[np.uint8]:
+    """Return ``images`` (n, C, H, W) in 0..1 as one picture (height, width, 4) with alpha.
+
+    Drawings (C = 1) are shown as dark ink on paper; ``frames`` gives each image a coloured border.
+    """
+    images = np.asarray(images, dtype=np.float32)
+    n, channels, height, width = images.shape
+    shown = 1 - images if channels == 1 else images
+    shown = np.repeat(shown, 3, axis=1) if channels == 1 else shown
+    shown = (255 * shown.transpose(0, 2, 3, 1).clip(0, 1)).astype(np.uint8)
+    shown = shown.repeat(scale, axis=1).repeat(scale, axis=2)
+    border, gap = 3, 3
+    cell = (height * scale + 2 * border, width * scale + 2 * border)
+    rows = math.ceil(n / columns)
+    sheet = np.zeros((rows * (cell[0] + gap) - gap, columns * (cell[1] + gap) - gap, 4), dtype=np.uint8)
+    for number in range(n):
+        top, left = number // columns * (cell[0] + gap), number % columns * (cell[1] + gap)
+        colour = (frames[number] if frames else None) or "#d4d4d8"
+        block = sheet[top : top + cell[0], left : left + cell[1]]
+        block[...] = (*bytes.fromhex(colour.removeprefix("#")), 255)
+        block[border:-border, border:-border, :3] = shown[number]
+    return sheet
+
+
+def _plain(figure: go.Figure, height: int) -> go.Figure:
+    return figure.update_layout(
+        height=height,
+        margin={"l": 10, "r": 10, "t": 40, "b": 10},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        uirevision="keep",
+        legend={"orientation": "h", "yanchor": "top", "y": -0.15},
+        hoverlabel={"align": "left"},
+    )

@@ -8,10 +8,12 @@ import sys
 import time
 import types
 import typing
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from metalab.errors import MetalabError
+from metalab.errors import ConfigError, MetalabError
 
 
 def parser() -> argparse.ArgumentParser:
@@ -22,38 +24,54 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    train = commands.add_parser("train", help="pre-train, meta-train and evaluate; everything lands in a run")
+    def command(name: str, do: Callable[[argparse.Namespace], int], help: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".")
+        added.set_defaults(do=do)
+        return added
+
+    pretrain = command("pretrain", _pretrain, "pre-train a backbone (step 2) and keep it in a file")
+    pretrain.add_argument("--out", required=True, type=Path, metavar="FILE", help="for train --pretrained")
+    _add_config(pretrain, ("Task", "Backbone"))
+
+    train = command("train", _train, "pre-train, meta-train and evaluate (steps 1 to 4) as a run")
     train.add_argument("--name", help="a readable name for the run")
     train.add_argument(
         "--option", action="append", default=[], metavar="NAME=VALUE", help="an option of the meta-learner"
     )
     _add_config(train)
-    train.set_defaults(do=_train)
 
-    resume = commands.add_parser("resume", help="continue a stopped or failed run from its last checkpoint")
+    resume = command("resume", _resume, "continue a stopped or failed run from its last checkpoint")
     resume.add_argument("run", help="the run's id (see: runs)")
-    resume.set_defaults(do=_resume)
 
-    runs = commands.add_parser("runs", help="list the runs, or show one")
+    runs = command("runs", _runs, "list the runs, or show one")
     runs.add_argument("run", nargs="?", help="a run's id")
-    runs.set_defaults(do=_runs)
 
-    adapt = commands.add_parser("adapt", help="adapt a trained run to a folder of examples")
-    adapt.add_argument("--run", required=True, help="id of a finished run")
+    evaluate = command("evaluate", _evaluate, "measure a trained model and the baselines on held-out tasks")
+    _add_model(evaluate)
+    evaluate.add_argument("--source", help="another source of tasks, such as digits (default: its own)")
+    evaluate.add_argument("--data", type=Path, help="folder or zip: everything in it is meta-test")
+    evaluate.add_argument("--exclude", action="append", default=[], help="an alphabet to leave out")
+    for name in ("way", "shot", "query"):
+        evaluate.add_argument(f"--{name}", type=int, help="default: as the model was trained")
+    evaluate.add_argument("--tasks", type=int, default=600, help="held-out tasks (default: 600)")
+    evaluate.add_argument("--json", action="store_true", help="print the whole table as JSON")
+
+    adapt = command("adapt", _adapt, "adapt a trained model to a folder of examples (step 4)")
+    _add_model(adapt)
     adapt.add_argument(
-        "--support",
-        required=True,
-        type=Path,
-        metavar="DIR",
-        help="folder or zip with one sub-folder per class",
+        "--support", required=True, type=Path, metavar="DIR", help="folder or zip, one sub-folder per class"
     )
     adapt.add_argument("--out", required=True, type=Path, metavar="FILE", help="where the adapted model goes")
-    adapt.set_defaults(do=_adapt)
 
-    predict = commands.add_parser("predict", help="classify images with an adapted model")
+    predict = command("predict", _predict, "classify images with an adapted model")
     predict.add_argument("--model", required=True, type=Path, metavar="FILE", help="written by adapt")
     predict.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="image files")
-    predict.set_defaults(do=_predict)
+
+    ship = command("ship", _ship, "make the checkpoints that come with metalab")
+    ship.add_argument("names", nargs="*", metavar="NAME", help="backbone or meta-learners (default: all)")
+
+    bench = command("bench", _bench, "measure: how long adapting a shipped model to a task takes")
+    bench.add_argument("--repeat", type=int, default=20, help="tasks per model (default: 20)")
     return top
 
 
@@ -69,14 +87,20 @@ def main(argv: list[str] | None = None) -> int:
         return 130
 
 
-def _add_config(command: argparse.ArgumentParser) -> None:
+def _add_model(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--model", default="protonet", help="a shipped model's name, or a run's id (default: protonet)"
+    )
+
+
+def _add_config(command: argparse.ArgumentParser, only: tuple[str, ...] = ()) -> None:
     from metalab.config import Config
 
     groups: dict[str, Any] = {}
     for name, field in Config.model_fields.items():
-        if name == "options":
-            continue
         group = field.json_schema_extra["group"]  # type: ignore[index,call-overload]
+        if name == "options" or (only and group not in only and name not in ("seed", "device")):
+            continue
         groups.setdefault(group, command.add_argument_group(group))
         choices = _choices(field.annotation)
         given = "" if field.default is None else f" (default: {field.default})"
@@ -101,18 +125,46 @@ def _choices(annotation: Any) -> list[str] | None:
 
 def _config(arguments: argparse.Namespace) -> Any:
     from metalab.config import Config
-    from metalab.errors import ConfigError
 
     given = {k: v for k, v in vars(arguments).items() if k in Config.model_fields}
     if "channels" in given:
         given["channels"] = int(given["channels"])
     options = {}
-    for item in arguments.option:
+    for item in getattr(arguments, "option", []):
         name, separator, value = item.partition("=")
         if not separator:
             raise ConfigError(f"{item!r} is not NAME=VALUE", where="--option")
         options[name] = value
     return Config.create(**given, options=options)
+
+
+def _pretrain(arguments: argparse.Namespace) -> int:
+    from metalab.api import create_pretrain_model
+    from metalab.pretraining import save_backbone
+
+    with _bar() as show:
+        backbone = create_pretrain_model(_config(arguments).replace(pretrained="none"), on_progress=show)
+    save_backbone(arguments.out, backbone)
+    print(f"{arguments.out}: use it with train --pretrained {arguments.out}")
+    return 0
+
+
+@contextmanager
+def _bar() -> Iterator[Callable[[Any], None]]:
+    """Give a function that shows progress events on one line."""
+    from tqdm import tqdm
+
+    with tqdm(unit="step", leave=False) as bar:
+
+        def show(progress: Any) -> None:
+            if bar.total != progress.steps or progress.step < bar.n:
+                bar.reset(total=progress.steps)
+            numbers = {"loss": progress.loss, "accuracy": progress.accuracy}
+            bar.set_description(progress.message or progress.kind)
+            bar.set_postfix({k: f"{v:.3f}" for k, v in numbers.items() if v is not None}, refresh=False)
+            bar.update(progress.step - bar.n)
+
+        yield show
 
 
 def _train(arguments: argparse.Namespace) -> int:
@@ -185,14 +237,37 @@ def _runs(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _evaluate(arguments: argparse.Namespace) -> int:
+    from metalab.data import create_test_source
+    from metalab.evaluation import Evaluation, evaluate
+    from metalab.shipped import load_trained
+    from metalab.tasks import TaskShape
+
+    trained = load_trained(arguments.model)
+    asked = {name: getattr(arguments, name) for name in ("way", "shot", "query")}
+    config = trained.config.replace(**{k: v for k, v in asked.items() if v is not None})
+    source = create_test_source(config, arguments.source, arguments.data, tuple(arguments.exclude))
+    if arguments.tasks < 2:
+        raise ConfigError("an interval needs at least two tasks", where="--tasks")
+    shape, table = TaskShape(config.way, config.shot, config.query), None
+    with _bar() as show:
+        for item in evaluate(trained.metalearner, trained.pretrained, source, shape, arguments.tasks):
+            if isinstance(item, Evaluation):
+                table = item.as_dict()
+            else:
+                show(item)
+    print(json.dumps(table, indent=1)) if arguments.json else _table(table)
+    return 0
+
+
 def _adapt(arguments: argparse.Namespace) -> int:
     import numpy as np
 
-    from metalab.adaptation import adapt, load_metalearner
+    from metalab.adaptation import adapt
     from metalab.data.folder import read_classes
-    from metalab.runs import RunStore
+    from metalab.shipped import load_trained
 
-    learner = load_metalearner(RunStore().get(arguments.run).checkpoint("best"))
+    learner = load_trained(arguments.model).metalearner
     classes = read_classes(arguments.support, learner.backbone.size, learner.backbone.channels)
     labels = [name for name, images in classes.items() for _ in images]
     model = adapt(learner, np.concatenate(list(classes.values())), labels)
@@ -218,4 +293,45 @@ def _predict(arguments: argparse.Namespace) -> int:
             "probability": round(float(probabilities[best]), 4),
         }
         print(json.dumps(row, ensure_ascii=False))
+    return 0
+
+
+def _ship(arguments: argparse.Namespace) -> int:
+    from metalab.checkpoints import SHIPPED
+    from metalab.evaluation import Evaluation
+    from metalab.shipped import RECIPES, recipe, ship_backbone, ship_metalearner
+
+    for name in arguments.names or ["conv4", *RECIPES]:
+        path = SHIPPED / f"{name}.safetensors"
+        is_backbone = name not in RECIPES
+        config = recipe("protonet").replace(backbone=name) if is_backbone else recipe(name)
+        with _bar() as show:
+            for item in (ship_backbone if is_backbone else ship_metalearner)(config, path):
+                if isinstance(item, Evaluation):
+                    _table(item.as_dict())
+                else:
+                    show(item)
+        print(f"wrote {path.name}, {path.stat().st_size / 1e6:.1f} MB")
+    return 0
+
+
+def _bench(arguments: argparse.Namespace) -> int:
+    import numpy as np
+
+    from metalab.data import create_source
+    from metalab.inspection import inspect_task
+    from metalab.shipped import load_trained, shipped
+    from metalab.tasks import TaskShape, task_at
+
+    for name in shipped():
+        trained = load_trained(name)
+        source, shape = create_source(trained.config), TaskShape(5, 5, 15)
+        seconds = []
+        for number in range(arguments.repeat):
+            task = task_at(source, number, "test", shape, seed=1)
+            seconds.append(inspect_task(trained.metalearner, trained.pretrained, task).seconds)
+        print(
+            f"{name:<10} adapt and predict 75 images, 5-way 5-shot: median {np.median(seconds):.3f} s, "
+            f"slowest of {arguments.repeat} {max(seconds):.3f} s (first included)"
+        )
     return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -13,7 +14,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from metalab.backbones import Backbone
-from metalab.config import Config
 from metalab.execution import task_runner
 from metalab.metalearners import MetaLearner
 from metalab.metalearners.base import accuracy, class_means, squared_distances
@@ -79,7 +79,6 @@ def evaluate(
     shape: TaskShape,
     n_tasks: int,
     *,
-    config: Config,
     split: Split = "test",
     baselines: bool = True,
 ) -> Iterator[Progress | Evaluation]:
@@ -99,7 +98,7 @@ def evaluate(
     if baselines:
         methods |= {name: (label, "baseline", make(pretrained)) for name, label, make in BASELINES}
     results = {name: [] for name in methods}
-    total = len(methods) * n_tasks
+    total, started = len(methods) * n_tasks, time.monotonic()
     with task_runner("threads" if device.type == "cpu" else "loop", device) as runner:
         for at, (name, (label, _, method)) in enumerate(methods.items()):
             number = 0
@@ -111,7 +110,9 @@ def evaluate(
 
                 results[name] += runner.map(one, enumerate(batch, number))
                 number += len(batch)
-                yield Progress("evaluate", at * n_tasks + number, total, message=label)
+                done = at * n_tasks + number
+                rate = done / (time.monotonic() - started)
+                yield Progress("evaluate", done, total, rate=rate, eta=(total - done) / rate, message=label)
     rows = [
         Row(
             name,

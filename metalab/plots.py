@@ -183,7 +183,7 @@ def _predictions(view: TaskView, stage: Stage) -> list[str]:
 
 
 def braille(image: NDArray[np.floating[Any]]) -> str:
-    """Return ``image`` (C, H, W) as lines of Braille characters, 2 × 4 pixels each, at most 32 pixels wide."""
+    """Return ``image`` (C, H, W) as lines of Braille characters, 2 × 4 pixels each, at most 32 wide."""
     grey = np.asarray(image, dtype=np.float32).mean(0)
     step = max(1, math.ceil(max(grey.shape) / 32))
     grey = np.pad(grey, [(0, -side % (4 * step)) for side in grey.shape])

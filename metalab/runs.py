@@ -46,13 +46,18 @@ STALE = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What a run is doing. Times are seconds since the epoch; ``started`` is that of the latest attempt."""
+    """What a run is doing. Times are seconds since the epoch; ``started`` is that of the latest attempt.
+
+    ``eta``: seconds left in the stage; ``rate``: images (pre-training) or tasks a second.
+    """
 
     state: State
     stage: str = ""
     step: int = 0
     steps: int = 0
     message: str = ""
+    eta: float | None = None
+    rate: float | None = None
     error: str | None = None
     pid: int | None = None
     host: str | None = None

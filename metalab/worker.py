@@ -13,36 +13,41 @@ from pathlib import Path
 import torch
 
 from metalab.adaptation import describe
-from metalab.backbones import create_backbone
+from metalab.backbones import Backbone, create_backbone
 from metalab.checkpoints import save_checkpoint
-from metalab.config import FORMAT
+from metalab.config import FORMAT, Config
 from metalab.data import create_source
+from metalab.embeddings import embed
 from metalab.errors import MetalabError, StorageError
-from metalab.evaluation import Evaluation, evaluate
+from metalab.evaluation import TEST_SEED, Evaluation, evaluate
 from metalab.execution import choose_device
-from metalab.metalearners import check_options, get_metalearner
+from metalab.inspection import inspect_task
+from metalab.metalearners import MetaLearner, check_options, get_metalearner
+from metalab.mirror import Mirror
 from metalab.pretraining import load_backbone, pretrain, ready_backbone, save_backbone
 from metalab.progress import Progress
 from metalab.runs import Run
 from metalab.supervisor import die_with_parent
-from metalab.tasks import TaskShape
+from metalab.tasks import TaskShape, TaskSource, task_at
 from metalab.training import Trainer
 
 SAVE_EVERY = 30.0
 """Seconds between checkpoints, besides those after each look at meta-validation."""
+MAX_DRAWN = 400
+"""Query examples in the stored picture of a task, at most."""
 
 
 class Stopped(Exception):
     """Somebody asked the run to stop."""
 
 
-def work(run: Run) -> None:
+def work(run: Run, mirror: Mirror) -> None:
     """Pre-train, meta-train and evaluate ``run``, resuming from its last checkpoint if there is one."""
     config = run.config
     device = choose_device(config.device)
     run.write_json("environment", environment())
     source = create_source(config, device)
-    reporter = _Reporter(run)
+    reporter = _Reporter(run, mirror)
 
     pretrained_file = run.checkpoint("pretrained")
     if pretrained_file.exists():
@@ -79,26 +84,51 @@ def work(run: Run) -> None:
 
     shape = TaskShape(config.way, config.shot, config.query)
     frozen = backbone.frozen_copy()
-    for item in evaluate(learner, frozen, source, shape, config.test_tasks, config=config):
+    for item in evaluate(learner, frozen, source, shape, config.test_tasks):
         if isinstance(item, Evaluation):
             run.write_json("evaluation", item.as_dict())
+            mirror.evaluation(item)
         else:
             reporter(item, "evaluating")
+    reporter(Progress("embed", 0, 1, message="Features before and after, UMAP"), "drawing")
+    store_view(run, learner, frozen, source, config)
+
+
+def store_view(
+    run: Run, learner: MetaLearner, pretrained: Backbone, source: TaskSource, config: Config
+) -> None:
+    """Look at the first held-out task before and after adaptation, and keep the view and its UMAP."""
+    device = pretrained.input_mean.device
+    shape = TaskShape(config.way, config.shot, max(1, min(config.query, MAX_DRAWN // config.way)))
+    task = task_at(source, 0, "test", shape, TEST_SEED, device)
+    names = source.class_names("test")
+    classes = None if task.classes is None else [names[int(i)] for i in task.classes]
+    view = inspect_task(learner, pretrained, task, classes)
+    for name, kept in (("view", view), ("embedding", embed(view.features, "umap"))):
+        arrays, metadata = kept.to_arrays()
+        run.write_arrays(name, arrays)
+        run.write_json(name, metadata)
 
 
 class _Reporter:
     """Writes events to the history and, at most twice a second, the status; raises :class:`Stopped`."""
 
-    def __init__(self, run: Run) -> None:
-        self.run, self.written, self.stage = run, 0.0, ""
+    def __init__(self, run: Run, mirror: Mirror) -> None:
+        self.run, self.mirror, self.written, self.stage = run, mirror, 0.0, ""
 
     def __call__(self, progress: Progress, stage: str) -> None:
-        if progress.kind != "evaluate":
+        if progress.kind not in ("evaluate", "embed"):
             self.run.append(progress.as_dict())
+            self.mirror.progress(progress)
         now = time.monotonic()
         if stage != self.stage or now - self.written > 0.5 or progress.step == progress.steps:
             self.run.update_status(
-                stage=stage, step=progress.step, steps=progress.steps, message=progress.message or ""
+                stage=stage,
+                step=progress.step,
+                steps=progress.steps,
+                message=progress.message or "",
+                eta=progress.eta,
+                rate=progress.rate,
             )
             self.stage, self.written = stage, now
         if self.run.stop_requested():
@@ -122,18 +152,23 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("run", type=Path, help="the run's folder")
     die_with_parent()
     run = Run(parser.parse_args(argv).run)
+    mirror, outcome = Mirror(run), "FAILED"
     try:
         run.update_status(state="running")
-        work(run)
-        run.update_status(state="done")
+        work(run, mirror)
+        run.update_status(state="done", stage="done", message="", eta=None)
+        outcome = "FINISHED"
     except Stopped:
-        run.update_status(state="stopped")
+        run.update_status(state="stopped", eta=None)
+        outcome = "KILLED"
     except MetalabError as error:
         print(error, file=sys.stderr)
         return _failed(run, str(error))
     except Exception as error:
         traceback.print_exc()
         return _failed(run, f"{type(error).__name__}: {error}")
+    finally:
+        mirror.end(outcome)
     return 0
 
 

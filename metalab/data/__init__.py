@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 
 from metalab.config import Config
+from metalab.errors import ConfigError
 from metalab.tasks import TaskSource
 
 
@@ -30,3 +33,35 @@ def create_source(config: Config, device: torch.device | str = "cpu") -> TaskSou
     from metalab.data.folder import image_folder
 
     return image_folder(config.data, config.image_size, config.channels, device=device)
+
+
+def create_test_source(
+    config: Config,
+    source: str | None = None,
+    data: Path | str | None = None,
+    exclude: tuple[str, ...] = (),
+    device: torch.device | str = "cpu",
+) -> TaskSource:
+    """Return held-out tasks for a model that was trained with ``config``.
+
+    By default those of its own source; with another ``source``, or other ``data``, everything there is
+    meta-test, less the alphabets in ``exclude`` (omniglot). Raises :class:`DataError`, :class:`ConfigError`.
+    """
+    name = source or config.source
+    if exclude and name != "omniglot":
+        raise ConfigError("only omniglot has alphabets to exclude", where="exclude")
+    same_data = data is None or (config.data is not None and Path(data).resolve() == config.data.resolve())
+    if name == config.source and same_data and not exclude:
+        return create_source(config, device)
+    asked = config.replace(source=name, data=data or config.data)
+    if name == "omniglot":
+        from metalab.data.omniglot import omniglot
+
+        return omniglot(
+            asked.data, config.image_size, config.episodes, exclude=exclude, test_only=True, device=device
+        )
+    if name == "image-folder":
+        from metalab.data.folder import image_folder
+
+        return image_folder(asked.data, config.image_size, config.channels, test_only=True, device=device)
+    return create_source(asked, device)

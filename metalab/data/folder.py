@@ -22,17 +22,22 @@ MAX_IMAGES = 100_000
 
 
 def image_folder(
-    path: Path | str, size: int = 32, channels: int = 1, device: torch.device | str = "cpu"
+    path: Path | str,
+    size: int = 32,
+    channels: int = 1,
+    test_only: bool = False,
+    device: torch.device | str = "cpu",
 ) -> PoolSource:
     """Return own images as a source; classes are split 60/20/20 in alphabetical order.
 
-    With fewer than ten classes all are meta-test: adapt to them with a model trained on another source.
+    With ``test_only``, or fewer than ten classes, all are meta-test: adapt to them with a model trained on
+    another source.
     Raises :class:`DataError` naming the file that is broken or too large, or what is missing.
     """
     classes = read_classes(path, size, channels)
     names = list(classes)
     groups: dict[Split, dict[str, list[int]]] = {"test": {"all": list(range(len(names)))}}
-    if len(names) >= 10:
+    if len(names) >= 10 and not test_only:
         a, b = int(0.6 * len(names)), int(0.8 * len(names))
         ids = list(range(len(names)))
         groups = {"train": {"all": ids[:a]}, "validation": {"all": ids[a:b]}, "test": {"all": ids[b:]}}

@@ -13,9 +13,10 @@ from torch import Tensor
 
 from metalab import backbones
 from metalab.backbones import Backbone
-from metalab.checkpoints import load_checkpoint, load_into, prefixed, save_checkpoint
+from metalab.checkpoints import checkpoint_bytes, load_checkpoint, load_into, prefixed
 from metalab.errors import CheckpointError, ConfigError, DataError
 from metalab.metalearners import MetaLearner, State, check_options, get_metalearner
+from metalab.storage import atomic_write
 from metalab.tasks import Examples
 
 
@@ -39,10 +40,14 @@ class AdaptedModel:
 
     def save(self, path: Path | str) -> None:
         """Write everything to one safetensors file. Raises :class:`StorageError`."""
+        atomic_write(Path(path), self.to_bytes())
+
+    def to_bytes(self) -> bytes:
+        """Return what :meth:`save` writes."""
         tensors = {f"learner.{k}": v for k, v in self.metalearner.state_dict().items()}
         tensors |= {f"state.{k}": v for k, v in self.state.items()}
         meta = {"classes": self.classes, **describe(self.metalearner)}
-        save_checkpoint(path, "adapted-model", tensors, meta)
+        return checkpoint_bytes("adapted-model", tensors, meta)
 
 
 def load(path: Path | str) -> AdaptedModel:

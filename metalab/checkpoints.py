@@ -23,8 +23,13 @@ def save_checkpoint(path: Path | str, kind: str, tensors: dict[str, Tensor], met
 
     ``kind`` is one of "backbone", "training", "metalearner", "adapted-model".
     """
+    atomic_write(Path(path), checkpoint_bytes(kind, tensors, meta))
+
+
+def checkpoint_bytes(kind: str, tensors: dict[str, Tensor], meta: dict[str, Any]) -> bytes:
+    """Return what :func:`save_checkpoint` writes."""
     header = {"metalab": json.dumps({"format": FORMAT, "kind": kind, **meta})}
-    atomic_write(Path(path), save({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, header))
+    return save({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, header)
 
 
 def load_checkpoint(path: Path | str, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -6,6 +6,7 @@ import io
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from metalab.data.pool import PoolSource
 from metalab.errors import DataError
-from metalab.tasks import Split
+from metalab.tasks import Examples, Split, Task
 
 ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff"}
 MAX_PIXELS = 50_000_000
@@ -47,28 +48,55 @@ def image_folder(
     return PoolSource("image-folder", x, torch.from_numpy(labels).to(device), names, groups)
 
 
-def read_classes(path: Path | str, size: int, channels: int) -> dict[str, np.ndarray]:
+def read_classes(path: Path | str | BinaryIO, size: int, channels: int) -> dict[str, np.ndarray]:
     """Return {class name: images (n, channels, size, size) float32 in 0..1}, classes in order of name.
 
-    Raises :class:`DataError` for fewer than two classes, or a file that cannot be used.
+    ``path`` is a folder, a zip, or an open zip (an upload). Raises :class:`DataError` for fewer than two
+    classes, or a file that cannot be used.
     """
-    path = Path(path)
-    if not path.exists():
-        raise DataError("there is no such file or folder", where=path, fix="Check the path")
+    if isinstance(path, Path | str):
+        path = where = Path(path)
+        if not path.exists():
+            raise DataError("there is no such file or folder", where=path, fix="Check the path")
+    else:
+        where = Path(getattr(path, "name", "upload"))
     found: dict[str, list[np.ndarray]] = {}
-    for number, (name, content) in enumerate(_files(path)):
+    for number, (name, content) in enumerate(_files(path, where)):
         if number >= MAX_IMAGES:
-            raise DataError(f"more than {MAX_IMAGES} images", where=path, fix="Use fewer")
+            raise DataError(f"more than {MAX_IMAGES} images", where=where, fix="Use fewer")
         found.setdefault(PurePosixPath(name).parts[-2], []).append(
-            read_image(content, f"{path}: {name}", size, channels)
+            read_image(content, f"{where}: {name}", size, channels)
         )
     if len(found) < 2:
         raise DataError(
             f"{len(found)} class folders with images, at least two are needed",
-            where=path,
+            where=where,
             fix="Put each class's images into a sub-folder of its own",
         )
     return {name: np.stack(found[name]) for name in sorted(found)}
+
+
+def own_task(
+    classes: dict[str, np.ndarray], shot: int, query: int = 15, device: torch.device | str = "cpu"
+) -> Task:
+    """Form a task of all ``classes`` (see :func:`read_classes`): ``shot`` examples of each are support, up to
+    ``query`` of the rest query. Raises :class:`DataError` for a class with fewer than shot + 1 images.
+    """
+    for name, images in classes.items():
+        if len(images) <= shot:
+            raise DataError(
+                f"class {name!r} has {len(images)} images, {shot + 1} are needed (shot + 1 to judge by)",
+                where="own images",
+                fix="Add images, or lower the shot",
+            )
+
+    def examples(first: int, last: int) -> Examples:
+        parts = [images[first:last] for images in classes.values()]
+        labels = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+        x = torch.from_numpy(np.concatenate(parts)).to(device)
+        return Examples(x, torch.from_numpy(labels).to(device))
+
+    return Task(examples(0, shot), examples(shot, shot + query), len(classes))
 
 
 def read_file(path: Path | str, size: int, channels: int) -> np.ndarray:
@@ -101,10 +129,10 @@ def read_image(content: bytes, where: str, size: int, channels: int) -> np.ndarr
     return 1 - pixels if channels == 1 and np.median(pixels) > 0.5 else pixels
 
 
-def _files(path: Path) -> Iterator[tuple[str, bytes]]:
+def _files(path: Path | BinaryIO, where: Path) -> Iterator[tuple[str, bytes]]:
     """Yield class/image names and contents; nothing is ever extracted to disk."""
     try:
-        if path.is_dir():
+        if isinstance(path, Path) and path.is_dir():
             for file in sorted(path.glob("*/*")):
                 if file.suffix.lower() in ENDINGS and file.is_file():
                     _check_size(file.stat().st_size, str(file))
@@ -114,11 +142,11 @@ def _files(path: Path) -> Iterator[tuple[str, bytes]]:
             for entry in sorted(archive.infolist(), key=lambda entry: entry.filename):
                 name = PurePosixPath(entry.filename)
                 if name.suffix.lower() in ENDINGS and len(name.parts) >= 2 and name.parts[0] != "__MACOSX":
-                    _check_size(entry.file_size, f"{path}: {name}")
+                    _check_size(entry.file_size, f"{where}: {name}")
                     yield str(name), archive.read(entry)
     except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError) as error:
         raise DataError(
-            f"cannot be read ({error})", where=path, fix="Give a folder or an ordinary zip"
+            f"cannot be read ({error})", where=where, fix="Give a folder or an ordinary zip"
         ) from None
 
 

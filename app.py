@@ -1,0 +1,14 @@
+"""The dashboard: ``streamlit run app.py``."""
+
+import streamlit as st
+
+st.set_page_config(page_title="metalab", page_icon=":material/neurology:", layout="wide")
+
+st.navigation(
+    [
+        st.Page("pages/home.py", title="Home", icon=":material/home:", default=True),
+        st.Page("pages/setup.py", title="Set up a task", icon=":material/tune:"),
+        st.Page("pages/train.py", title="Train", icon=":material/show_chart:"),
+        st.Page("pages/adapt.py", title="Adapt and see", icon=":material/visibility:"),
+    ]
+).run()

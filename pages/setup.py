@@ -1,0 +1,185 @@
+"""Set up a task: what to learn from, how, with a look at real examples and an estimate of time."""
+
+from __future__ import annotations
+
+import typing
+from typing import Any
+
+import streamlit as st
+
+from metalab.config import Config
+from metalab.errors import ConfigError
+from metalab.estimate import Estimate, estimate
+from metalab.jobs import LocalBackend
+from metalab.runs import RunStore
+from pages.common import WORDS, data_settings, duration, errors_in_place, source_of
+
+SOURCES = {
+    "glyphs": "Characters (embedded)",
+    "omniglot": "Omniglot (a folder of its zips)",
+    "image-folder": "Own images (a folder or zip on the server)",
+}
+MINE = ("source", "data", "way", "shot", "metalearner", "steps")
+"""Fields that the page lays out itself; the others are in the expander, made from their metadata."""
+
+
+def field(name: str, **given: Any) -> Any:
+    """Show the form field of setting ``name`` and return its value."""
+    info = Config.model_fields[name]
+    label, help, key = info.title or name, info.description, f"set-{name}"
+    default = given.pop("default", info.default)
+    literal = next(
+        (a for a in (info.annotation, *typing.get_args(info.annotation)) if typing.get_origin(a) is typing.Literal),
+        None,
+    )
+    if literal is not None and name != "pretrained":
+        options = list(typing.get_args(literal))
+        return st.selectbox(label, options, index=options.index(default), help=help, key=key, **given)
+    if info.annotation is bool:
+        return st.toggle(label, value=default, help=help, key=key, **given)
+    if info.annotation in (int, int | None):
+        limits = {type(m).__name__: m for m in info.metadata}
+        low = limits["Ge"].ge if "Ge" in limits else None
+        high = limits["Le"].le if "Le" in limits else None
+        return st.number_input(
+            label, min_value=low, max_value=high, value=default, step=1, help=help, key=key, **given
+        )
+    if info.annotation is float:
+        return st.number_input(label, value=default, format="%g", help=help, key=key, **given)
+    return st.text_input(label, value=str(default or ""), help=help, key=key, **given) or default
+
+
+def options_of(metalearner: str) -> dict[str, Any]:
+    """Show the options of a meta-learner and return those that differ from its defaults."""
+    from metalab.metalearners import get_metalearner
+
+    changed = {}
+    for name, info in get_metalearner(metalearner).Options.model_fields.items():
+        key, label = f"option-{metalearner}-{name}", info.title or name
+        if info.annotation is bool:
+            value: Any = st.toggle(label, value=info.default, help=info.description, key=key)
+        elif info.annotation is int:
+            value = st.number_input(label, value=info.default, step=1, help=info.description, key=key)
+        else:
+            value = st.number_input(label, value=info.default, format="%g", help=info.description, key=key)
+        if value != info.default:
+            changed[name] = value
+    return changed
+
+
+def form() -> Config | None:
+    """Show all settings; None (with the reason in place) while they contradict each other."""
+    from metalab.metalearners import get_metalearner, metalearners
+
+    values: dict[str, Any] = {}
+    st.markdown("##### 1 · Data and task")
+    values["source"] = st.selectbox(
+        "Data source",
+        list(SOURCES),
+        format_func=SOURCES.get,
+        key="set-source",
+        help="Where the many earlier tasks come from. Classes are split so that meta-train, meta-validation "
+        "and meta-test share none.",
+    )
+    if values["source"] != "glyphs":
+        values["data"] = st.text_input("Path on the server", key="set-data", placeholder="/data/omniglot") or None
+    columns = st.columns(2)
+    with columns[0]:
+        values["way"] = field("way")
+    with columns[1]:
+        values["shot"] = field("shot")
+    st.markdown("##### 2 · Method")
+    values["metalearner"] = st.radio(
+        "Meta-learner",
+        metalearners(),
+        format_func=lambda name: get_metalearner(name).label,
+        captions=[get_metalearner(name).summary for name in metalearners()],
+        key="set-metalearner",
+        label_visibility="collapsed",
+    )
+    st.markdown("##### 3 · Training")
+    values["steps"] = field("steps")
+    with st.expander("More settings"):
+        values["options"] = options_of(values["metalearner"])
+        groups: dict[str, list[str]] = {}
+        for name, info in Config.model_fields.items():
+            if name not in (*MINE, "options", "application"):
+                groups.setdefault(info.json_schema_extra["group"], []).append(name)
+        for group, names in groups.items():
+            st.caption(group)
+            for name in names:
+                values[name] = field(name)
+    try:
+        return Config.create(**values)
+    except ConfigError as error:
+        st.error(str(error), icon=":material/error:")
+        return None
+
+
+def preview(config: Config) -> None:
+    """Show one meta-training task as the model would meet it."""
+    from metalab.inspection import BEFORE  # noqa: F401  (loads torch once, under the spinner)
+    from metalab.plots import class_colours, contact_sheet
+    from metalab.tasks import TaskShape, seeded
+
+    number = st.session_state.setdefault("preview-task", 0)
+    head = st.columns([3, 1], vertical_alignment="center")
+    head[0].markdown("##### A task as the model meets it", help=WORDS["task"])
+    if head[1].button("Another", icon=":material/shuffle:", width="stretch"):
+        number = st.session_state["preview-task"] = number + 1
+    source = source_of(data_settings(config))
+    shape = TaskShape(config.way, config.shot, min(config.query, 6))
+    source.check(shape, "train")
+    task = source.sample(1, "train", shape, seeded("cpu", number, "preview"))[0]
+    colours, shown = class_colours(config.way), min(config.way, 10)
+    names = source.class_names("train")
+    columns = st.columns([max(2, min(config.shot, 5)), 6])
+    for column, title, examples in ((0, "Support", task.support), (1, "Query", task.query)):
+        images, labels = examples.x.numpy(), examples.y.numpy()
+        chosen = [i for i in labels.argsort(kind="stable") if labels[i] < shown]
+        per_row = (labels == 0).sum()
+        with columns[column]:
+            st.markdown(f"**{title}**", help=WORDS[title.lower()])
+            st.image(contact_sheet(images[chosen], int(per_row), [colours[labels[i]] for i in chosen]))
+    if task.classes is not None:
+        st.caption("Classes: " + ", ".join(names[int(i)] for i in task.classes[:shown]))
+    if shown < config.way:
+        st.caption(f"{shown} of {config.way} classes shown.")
+
+
+@st.cache_data(show_spinner="Two training steps to measure …", max_entries=32)
+def estimated(config_json: str) -> Estimate:
+    """Return the estimate of a configuration."""
+    return estimate(Config.from_json(config_json))
+
+
+st.title("Set up a task")
+st.caption(f"{WORDS['task']} {WORDS['way']}")
+left, right = st.columns([1, 1], gap="large")
+with left, errors_in_place():
+    config = form()
+with right:
+    if config is not None:
+        with errors_in_place():
+            st.fragment(preview)(config)
+        st.markdown("##### Start")
+        name = st.text_input("Name of the run", placeholder=f"{config.metalearner} {config.way}-way", key="name")
+        buttons = st.columns(2)
+        start = buttons[0].button("Start training", type="primary", icon=":material/play_arrow:", width="stretch")
+        if buttons[1].button("How long will it take?", icon=":material/timer:", width="stretch"):
+            st.session_state["estimate-of"] = config.to_json()
+        if st.session_state.get("estimate-of") == config.to_json():
+            with errors_in_place():
+                found = estimated(config.to_json())
+                parts = " · ".join(f"{stage} {duration(s)}" for stage, s in found.seconds.items())
+                st.info(
+                    f"About **{duration(found.total)}** and {found.memory / 1e9:.1f} GB of memory: {parts}. "
+                    "Early stopping may end it sooner.",
+                    icon=":material/timer:",
+                )
+        if start:
+            with errors_in_place():
+                run = RunStore().create(config, name or None)
+                LocalBackend().submit(run)
+                st.session_state["run"] = run.id
+                st.switch_page("pages/train.py")

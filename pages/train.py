@@ -1,0 +1,176 @@
+"""Train: watch a run live, stop or resume it, and read its results."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import streamlit as st
+
+from metalab import plots
+from metalab.errors import MetalabError
+from metalab.jobs import LocalBackend
+from metalab.runs import Run, RunStore, Status, effective
+from pages.common import CHART, duration, errors_in_place, picture
+
+STATES = {
+    "queued": ":material/hourglass_top: queued",
+    "running": ":material/play_circle: running",
+    "done": ":material/check_circle: done",
+    "failed": ":material/error: failed",
+    "stopped": ":material/stop_circle: stopped",
+    "damaged": ":material/broken_image: damaged",
+}
+STAGES = {
+    "pre-training": "Pre-training the backbone (step 2)",
+    "meta-training": "Meta-training (step 3)",
+    "evaluating": "Evaluating on held-out tasks (step 4)",
+    "drawing": "Drawing features before and after",
+}
+
+
+def history_of(run: Run) -> list[dict[str, Any]]:
+    """Return the events so far, reading only what is new since the last look of this session."""
+    known = st.session_state.setdefault("history", {})
+    events, offset = known.get(run.id, ([], 0))
+    new, offset = run.history_since(offset)
+    known.clear()
+    known[run.id] = (events + new, offset)
+    return effective(events + new)
+
+
+def headline(run: Run, status: Status) -> None:
+    """Show state, progress, rate and time left."""
+    at = time.time() if status.active else (status.finished or status.updated or 0)
+    columns = st.columns(4)
+    columns[0].metric("State", status.state)
+    columns[1].metric(
+        "Step", f"{status.step:,} / {status.steps:,}" if status.steps else "–", help="Of the present stage."
+    )
+    columns[2].metric("Time so far", duration(at - status.started if status.started else None))
+    columns[3].metric("Left in this stage", duration(status.eta if status.active else None))
+    if status.active:
+        share = min(1.0, status.step / status.steps) if status.steps else 0.0
+        unit = "images" if status.stage == "pre-training" else "tasks"
+        rate = f" · {status.rate:,.1f} {unit}/s" if status.rate else ""
+        st.progress(share, f"{STAGES.get(status.stage, 'Starting')}{rate}")
+    if status.error:
+        st.error(status.error, icon=":material/error:")
+
+
+def live(run: Run, backend: LocalBackend, was_active: bool) -> None:
+    """The only part that refreshes while the run is active."""
+    with errors_in_place():
+        status = backend.status(run)
+        if was_active and not status.active:
+            st.rerun()
+        headline(run, status)
+        history = history_of(run)
+        looks = [event for event in history if event.get("kind") == "validation"]
+        if looks:
+            best = max(looks, key=lambda event: event["accuracy"])
+            st.caption(
+                f"Best on meta-validation so far: **{best['accuracy']:.1%}** ± {best['interval']:.1%} "
+                f"at step {best['step']:,}. These parameters are the ones that are kept."
+            )
+        st.plotly_chart(plots.learning_curves(history), width="stretch", key=f"curves-{run.id}", config=CHART)
+
+
+def buttons(run: Run, status: Status, backend: LocalBackend) -> None:
+    """Stop, resume, delete, or go on to adapting."""
+    columns = st.columns(4)
+    if status.active and columns[0].button("Stop", icon=":material/stop:", width="stretch", help="Saves first."):
+        backend.cancel(run)
+        st.toast("Stopping after a checkpoint …")
+    if status.state in ("stopped", "failed") and columns[0].button(
+        "Resume", icon=":material/play_arrow:", width="stretch", type="primary", help=run.resume_hint()
+    ):
+        backend.submit(run)
+        st.rerun()
+    if status.state == "done" and columns[0].button(
+        "Adapt and see", icon=":material/visibility:", width="stretch", type="primary"
+    ):
+        st.session_state["adapt-model"] = run.id
+        st.switch_page("pages/adapt.py")
+    if run.checkpoint("best").is_file():
+        columns[1].download_button(
+            "Meta-learner (safetensors)",
+            run.checkpoint("best").read_bytes,
+            f"{run.id}.safetensors",
+            icon=":material/download:",
+            width="stretch",
+        )
+    if not status.active:
+        with columns[2].popover("Delete", icon=":material/delete:", width="stretch"):
+            st.markdown(f"Delete **{run.name}** with all its files?")
+            if st.button("Delete for good", type="primary"):
+                RunStore().delete(run.id)
+                st.query_params.clear()
+                st.session_state.pop("run", None)
+                st.rerun()
+
+
+def results(run: Run) -> None:
+    """Show the evaluation table and the stored picture; outside the live part, so that zooms stay."""
+    if run.has("evaluation.json"):
+        from metalab.inspection import TaskView
+
+        evaluation = run.read_json("evaluation")
+        st.subheader("Does meta-learning help here?")
+        st.markdown(f"**{evaluation['verdict']}**")
+        st.plotly_chart(plots.evaluation_bars(evaluation), width="stretch", key="bars", config=CHART)
+        st.caption(
+            f"{evaluation['rows'][0]['tasks']} held-out {evaluation['way']}-way {evaluation['shot']}-shot "
+            "tasks, mean and 95 % interval; every row met the very same tasks."
+        )
+        if run.has("view.json"):
+            st.subheader("What adaptation changed")
+            view = TaskView.from_arrays(run.read_arrays("view"), run.read_json("view"))
+            picture(view, f"run-{run.id}", stored=stored_embedding(run))
+
+
+def stored_embedding(run: Run) -> Any:
+    """Return the picture that the job stored."""
+    from metalab.embeddings import Embedding
+
+    return Embedding.from_arrays(run.read_arrays("embedding"), run.read_json("embedding"))
+
+
+st.title("Train")
+with errors_in_place():
+    store = RunStore()
+    backend = LocalBackend(store)
+    runs = {run.id: run for run in store.list()}
+    if not runs:
+        st.info("There is no run yet.", icon=":material/info:")
+        st.page_link("pages/setup.py", label="Set up a task", icon=":material/tune:")
+        st.stop()
+    wanted = st.session_state.pop("run", None) or st.query_params.get("run")
+    ids = list(runs)
+
+    def label(identity: str) -> str:
+        """Name a run with its state."""
+        status = runs[identity].status()
+        return f"{runs[identity].name} · {status.state} · {identity[:15]}"
+
+    chosen = st.selectbox(
+        "Run", ids, index=ids.index(wanted) if wanted in runs else 0, format_func=label, key=f"runs-{wanted}"
+    )
+    st.query_params["run"] = chosen
+    run = runs[chosen]
+    try:
+        status = backend.status(run)
+    except MetalabError as error:
+        st.error(str(error))
+        st.stop()
+    if status.state == "damaged":
+        st.error(status.error, icon=":material/error:")
+    else:
+        buttons(run, status, backend)
+        st.fragment(live, run_every=1.0 if status.active else None)(run, backend, status.active)
+        if status.state == "done":
+            results(run)
+        with st.expander("Settings and log"):
+            columns = st.columns(2)
+            columns[0].json(run.config.model_dump(mode="json"), expanded=False)
+            columns[1].code(run.tail_log(60) or "The log is empty.", language=None, height=240)

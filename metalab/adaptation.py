@@ -67,8 +67,13 @@ def adapt(metalearner: MetaLearner, images: np.ndarray | Tensor, labels: Any) ->
         raise DataError("a task needs at least two classes", where="train_labels", fix="Add another class")
     x = prepare(images, metalearner.backbone)
     y = torch.tensor([classes.index(name) for name in names], device=x.device)
+    return adapt_examples(metalearner, Examples(x, y), classes)
+
+
+def adapt_examples(metalearner: MetaLearner, support: Examples, classes: list[str]) -> AdaptedModel:
+    """Adapt to prepared ``support`` examples, whose labels are indices of ``classes``."""
     with torch.no_grad():
-        state = metalearner.adapt(Examples(x, y), len(classes))
+        state = metalearner.adapt(support, len(classes))
     return AdaptedModel(metalearner, {k: v.detach() for k, v in state.items()}, classes)
 
 

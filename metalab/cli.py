@@ -168,9 +168,13 @@ def _bar() -> Iterator[Callable[[Any], None]]:
 
 
 def _train(arguments: argparse.Namespace) -> int:
+    from metalab.data import create_source
     from metalab.runs import RunStore
+    from metalab.training import preflight
 
-    return _follow(RunStore().create(_config(arguments), arguments.name))
+    config = _config(arguments)
+    preflight(config, create_source(config))
+    return _follow(RunStore().create(config, arguments.name))
 
 
 def _resume(arguments: argparse.Namespace) -> int:

@@ -175,6 +175,8 @@ class Config(BaseModel):
 
         if self.source in ("omniglot", "image-folder") and self.data is None:
             raise ValueError(f"data: source {self.source!r} needs the path of a folder or zip")
+        if self.channels == 3 and self.source != "image-folder":
+            raise ValueError(f"channels: source {self.source!r} is greyscale, only image-folder has colour")
         check_options(self.metalearner, self.options)
         return self
 

@@ -280,7 +280,6 @@ class BackgroundEmbedder:
         self._jobs: OrderedDict[Hashable, _Job] = OrderedDict()
         self._lock = threading.Lock()
         self._pool = _worker()
-        self._pool.submit(_warm_up)
 
     def submit(
         self, key: Hashable, stages: Mapping[str, ArrayLike], method: Method = "umap", seed: int = 0
@@ -339,9 +338,10 @@ class BackgroundEmbedder:
 
 
 def _worker() -> ProcessPoolExecutor:
-    pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
+    # An initializer, not a first task: a parent killed before it sends one would leave the worker waiting.
+    pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=_settle)
     with _hidden_main():
-        pool.submit(_settle)  # the first task starts the process
+        pool.submit(_warm_up)  # the first task starts the process
     return pool
 
 

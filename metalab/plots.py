@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import colorsys
 import html
+import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -58,9 +60,9 @@ def before_after(
     figure = make_subplots(1, 2, subplot_titles=titles, horizontal_spacing=0.03)
     texts = _hover(view)
     for column, name in enumerate(names, start=1):
-        for trace in _class_traces(view, embedding, name, texts, legend=column == 1):
+        for trace in _class_traces(view, embedding, name, texts):
             figure.add_trace(trace, 1, column)
-    figure.add_traces(_symbol_key())
+    figure.add_traces(_legend(view))
     _same_axes(figure, embedding, names)
     return _plain(figure, height=430)
 
@@ -71,10 +73,9 @@ def morph(view: TaskView, embedding: Embedding) -> go.Figure:
         return go.Figure()
     texts = _hover(view)
     frames = [
-        go.Frame(name=name, data=_class_traces(view, embedding, name, texts, legend=True))
-        for name in embedding.stages
+        go.Frame(name=name, data=_class_traces(view, embedding, name, texts)) for name in embedding.stages
     ]
-    figure = go.Figure([*frames[0].data, *_symbol_key()], frames=frames)
+    figure = go.Figure([*frames[0].data, *_legend(view)], frames=frames)
     _same_axes(figure, embedding, embedding.stages)
     moving = {
         "frame": {"duration": 900, "redraw": False},
@@ -112,9 +113,7 @@ def morph(view: TaskView, embedding: Embedding) -> go.Figure:
     return figure.update_layout(margin_b=70)
 
 
-def _class_traces(
-    view: TaskView, embedding: Embedding, name: str, texts: Sequence[str], legend: bool
-) -> list[go.Scatter]:
+def _class_traces(view: TaskView, embedding: Embedding, name: str, texts: Sequence[str]) -> list[go.Scatter]:
     coordinates = embedding.coordinates[embedding.stages.index(name)]
     stage, roles = view.stage(name), np.full(len(view.labels), "support", dtype=object)
     roles[~view.support] = np.where(view.right(stage), "right", "wrong")
@@ -130,7 +129,7 @@ def _class_traces(
                 mode="markers",
                 name=html.escape(view.classes[number]),
                 legendgroup=f"class {number}",
-                showlegend=legend,
+                showlegend=False,
                 marker={
                     "color": colour,
                     "symbol": [_SYMBOLS[role] for role in roles[chosen]],
@@ -148,19 +147,25 @@ def _class_traces(
     return traces
 
 
-def _symbol_key() -> list[go.Scatter]:
-    words = {"support": "support example", "right": "query, predicted rightly", "wrong": "query, wrongly"}
+def _legend(view: TaskView) -> list[go.Scatter]:
+    """Return traces without points that explain the colours (a click hides a class) and the symbols."""
+    words = {"support": "support example", "right": "query, right", "wrong": "query, wrong"}
+    colours = class_colours(len(view.classes))
+    entries = [
+        (html.escape(name), colour, "circle", f"class {number}")
+        for number, (name, colour) in enumerate(zip(view.classes, colours, strict=True))
+    ] + [(words[role], "#888", symbol, "key") for role, symbol in _SYMBOLS.items()]
     return [
         go.Scatter(
             x=[None],
             y=[None],
             mode="markers",
-            name=words[role],
-            marker={"symbol": symbol, "color": "#888", "size": 10},
-            legendgroup="key",
+            name=name,
+            marker={"symbol": symbol, "color": colour, "size": 10},
+            legendgroup=group,
             hoverinfo="skip",
         )
-        for role, symbol in _SYMBOLS.items()
+        for name, colour, symbol, group in entries
     ]
 
 
@@ -348,33 +353,14 @@ def score_rows(separation: Separation) -> list[dict[str, Any]]:
     ]
 
 
-def contact_sheet(
-    images: NDArray[np.floating[Any]],
-    columns: int,
-    frames: Sequence[str | None] | None = None,
-    scale: int = 2,
-) -> NDArray[np.uint8]:
-    """Return ``images`` (n, C, H, W) in 0..1 as one picture (height, width, 4) with alpha.
+def thumbnail(image: NDArray[np.floating[Any]]) -> str:
+    """Return ``image`` (C, H, W) in 0..1 as a PNG data URI; drawings (C = 1) are dark ink on paper."""
+    from PIL import Image
 
-    Drawings (C = 1) are shown as dark ink on paper; ``frames`` gives each image a coloured border.
-    """
-    images = np.asarray(images, dtype=np.float32)
-    n, channels, height, width = images.shape
-    shown = 1 - images if channels == 1 else images
-    shown = np.repeat(shown, 3, axis=1) if channels == 1 else shown
-    shown = (255 * shown.transpose(0, 2, 3, 1).clip(0, 1)).astype(np.uint8)
-    shown = shown.repeat(scale, axis=1).repeat(scale, axis=2)
-    border, gap = 3, 3
-    cell = (height * scale + 2 * border, width * scale + 2 * border)
-    rows = math.ceil(n / columns)
-    sheet = np.zeros((rows * (cell[0] + gap) - gap, columns * (cell[1] + gap) - gap, 4), dtype=np.uint8)
-    for number in range(n):
-        top, left = number // columns * (cell[0] + gap), number % columns * (cell[1] + gap)
-        colour = (frames[number] if frames else None) or "#d4d4d8"
-        block = sheet[top : top + cell[0], left : left + cell[1]]
-        block[...] = (*bytes.fromhex(colour.removeprefix("#")), 255)
-        block[border:-border, border:-border, :3] = shown[number]
-    return sheet
+    pixels = 1 - np.repeat(image, 3, axis=0) if len(image) == 1 else np.asarray(image)
+    content = io.BytesIO()
+    Image.fromarray((255 * pixels.transpose(1, 2, 0).clip(0, 1)).astype(np.uint8)).save(content, "PNG")
+    return "data:image/png;base64," + base64.b64encode(content.getvalue()).decode()
 
 
 def _plain(figure: go.Figure, height: int) -> go.Figure:

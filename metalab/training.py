@@ -19,14 +19,34 @@ from torch import Tensor
 from metalab.checkpoints import load_checkpoint, load_into, prefixed, save_checkpoint
 from metalab.config import Config
 from metalab.errors import CheckpointError
-from metalab.execution import Runner, task_runner
+from metalab.execution import Runner, choose_device, task_runner
 from metalab.metalearners import MetaLearner
+from metalab.pretraining import ready_backbone
 from metalab.progress import Progress
-from metalab.tasks import TaskShape, TaskSource, seeded, task_list
+from metalab.tasks import SPLITS, Split, TaskShape, TaskSource, seeded, task_list
 
 VALIDATION_SEED = 1_000_003
 """Seed of the fixed meta-validation tasks, the same for every run."""
 COUNTERS = ("step", "validated", "best", "looks_since_best")
+
+
+def preflight(config: Config, source: TaskSource) -> None:
+    """Raise at once, before a run is created, what would stop it later.
+
+    That is :class:`DataError` when a split cannot form the tasks, :class:`CheckpointError` for pre-trained
+    weights that cannot be used, :class:`ConfigError` for a missing device.
+    """
+    choose_device(config.device)
+    for split in SPLITS:
+        source.check(task_shape(config, split), split)
+    ready_backbone(config)
+
+
+def task_shape(config: Config, split: Split) -> TaskShape:
+    """Return the shape of the tasks that ``config`` draws from ``split``."""
+    if split == "train":
+        return TaskShape(config.train_way or config.way, config.shot, config.train_query)
+    return TaskShape(config.way, config.shot, config.query)
 
 
 class Trainer:
@@ -43,7 +63,7 @@ class Trainer:
         self.optimiser = torch.optim.AdamW(self.parameters, lr=config.lr, weight_decay=config.weight_decay)
         self.step, self.validated, self.best, self.looks_since_best = 0, -1, -1.0, 0
         self.best_state = self._copy()
-        self.shape = TaskShape(config.train_way or config.way, config.shot, config.train_query)
+        self.shape = task_shape(config, "train")
         source.check(self.shape, "train")
 
     def run(self) -> Iterator[Progress]:
@@ -87,7 +107,7 @@ class Trainer:
 
     def _validate(self, runner: Runner) -> Progress:
         config = self.config
-        shape = TaskShape(config.way, config.shot, config.query)
+        shape = task_shape(config, "validation")
         tasks = task_list(
             self.source, config.validation_tasks, "validation", shape, VALIDATION_SEED, self.device
         )

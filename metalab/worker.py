@@ -29,7 +29,7 @@ from metalab.progress import Progress
 from metalab.runs import Run
 from metalab.supervisor import die_with_parent
 from metalab.tasks import TaskShape, TaskSource, task_at
-from metalab.training import Trainer
+from metalab.training import Trainer, preflight, task_shape
 
 SAVE_EVERY = 30.0
 """Seconds between checkpoints, besides those after each look at meta-validation."""
@@ -53,6 +53,7 @@ def work(run: Run, mirror: Mirror) -> None:
     if pretrained_file.exists():
         backbone = load_backbone(pretrained_file).to(device)
     else:
+        preflight(config, source)
         backbone = ready_backbone(config)
         if backbone is None:
             backbone = create_backbone(config).to(device)
@@ -72,6 +73,9 @@ def work(run: Run, mirror: Mirror) -> None:
     saved = time.monotonic()
     try:
         for progress in trainer.run():
+            if progress.kind == "validation":
+                meta = {"config": config.model_dump(mode="json"), **describe(learner)}
+                save_checkpoint(run.checkpoint("best"), "metalearner", trainer.best_state, meta)
             if progress.kind == "validation" or time.monotonic() - saved > SAVE_EVERY:
                 trainer.save(last)
                 saved = time.monotonic()
@@ -79,10 +83,8 @@ def work(run: Run, mirror: Mirror) -> None:
     except Stopped:
         trainer.save(last)
         raise
-    meta = {"config": config.model_dump(mode="json"), **describe(learner)}
-    save_checkpoint(run.checkpoint("best"), "metalearner", learner.state_dict(), meta)
 
-    shape = TaskShape(config.way, config.shot, config.query)
+    shape = task_shape(config, "test")
     frozen = backbone.frozen_copy()
     for item in evaluate(learner, frozen, source, shape, config.test_tasks):
         if isinstance(item, Evaluation):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import html
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -14,16 +15,17 @@ from metalab.config import Config
 from metalab.errors import MetalabError
 
 if TYPE_CHECKING:
-    from metalab.embeddings import BackgroundEmbedder, Embedding
+    from metalab.embeddings import BackgroundEmbedder, Embedding, Method
     from metalab.inspection import TaskView
     from metalab.shipped import Trained
     from metalab.tasks import TaskSource
 
 CHART: dict[str, Any] = {"displaylogo": False, "modeBarButtonsToRemove": ["lasso2d", "select2d", "toImage"]}
+METHODS: dict[str, Method] = {"UMAP": "umap", "t-SNE": "tsne", "PCA": "pca"}
 WORDS = {
-    "task": "A **task** (= episode) is one small problem: a support set to learn from, a query set to judge by.",
+    "task": "A **task** (= episode): a support set to learn from and a query set to judge by.",
     "support": "**Support set**: the few labelled examples that the model adapts to.",
-    "query": "**Query set**: other examples of the same classes, never adapted to; accuracy is judged on them.",
+    "query": "**Query set**: other examples of the same classes; accuracy is judged on them.",
     "way": "**N-way K-shot**: N classes with K support examples each.",
 }
 
@@ -35,6 +37,23 @@ def errors_in_place() -> Iterator[None]:
         yield
     except MetalabError as error:
         st.error(str(error), icon=":material/error:")
+
+
+def choose(label: str, options: dict[str, str], name: str) -> str:
+    """Let the user choose a key of ``options`` (key → words), kept in the page's address as ``name``.
+
+    Another page sets ``st.session_state["go-" + name]`` before it switches here.
+    """
+    wanted = st.session_state.pop(f"go-{name}", None)
+    if wanted is None and name not in st.session_state:
+        wanted = st.query_params.get(name)
+    if wanted in options:
+        st.session_state[name] = wanted
+    elif st.session_state.get(name) not in options:
+        st.session_state.pop(name, None)  # deleted meanwhile
+    chosen = st.selectbox(label, list(options), format_func=options.__getitem__, key=name)
+    st.query_params[name] = chosen
+    return chosen
 
 
 @st.cache_resource(show_spinner="Loading the model …", max_entries=8)
@@ -84,67 +103,113 @@ def view_key(view: TaskView) -> str:
     return digest.hexdigest()[:16]
 
 
+def task_metrics(view: TaskView) -> None:
+    """Show what adaptation gained on this task, how fast, and what chance would give."""
+    before, after = view.stages[0].accuracy, view.stages[-1].accuracy
+    columns = st.columns(4)
+    columns[0].metric(
+        "Query right after adaptation",
+        f"{after:.0%}",
+        f"{100 * (after - before):+.0f} points",
+        help="The difference is to the frozen pre-trained features with the nearest class centroid, on the "
+        "same task. One task says little: see the table over many tasks.",
+    )
+    columns[1].metric("Frozen features, same task", f"{before:.0%}")
+    columns[2].metric("Chance", f"{1 / len(view.classes):.0%}")
+    columns[3].metric(
+        "Time to adapt and predict",
+        f"{1000 * view.seconds:.0f} ms",
+        help=f"{int(view.support.sum())} support and {int((~view.support).sum())} query examples.",
+    )
+
+
 def sheets(view: TaskView, stage_name: str) -> None:
-    """Show the support and the query examples; frames tell which predictions are right."""
-    from metalab.plots import RIGHT, WRONG, class_colours, contact_sheet
+    """Show each class's support and query examples; frames tell which predictions are right."""
+    from metalab.plots import RIGHT, WRONG, class_colours
 
-    stage, colours = view.stage(stage_name), class_colours(len(view.classes))
-    support = np.flatnonzero(view.support)
-    order = support[np.argsort(view.labels[support], kind="stable")]
-    shot = max(1, int(np.bincount(view.labels[support]).max()))
-    left, right = st.columns([1, 2], gap="medium")
-    with left:
-        st.markdown("**Support set** · to learn from", help=WORDS["support"])
-        if len(view.classes) <= 6:
-            for number, name in enumerate(view.classes):
-                chosen = order[view.labels[order] == number]
-                st.image(
-                    contact_sheet(view.images[chosen], min(shot, 10), [colours[number]] * len(chosen)),
-                    caption=name,
-                )
-        else:
-            frames = [colours[label] for label in view.labels[order]]
-            st.image(contact_sheet(view.images[order], shot * max(1, 10 // shot), frames))
-    with right:
-        good = view.right(stage)
-        st.markdown(
-            f"**Query set** · {int(good.sum())} of {len(good)} right "
-            f":green[▢ right]  :red[▢ wrong]",
-            help=WORDS["query"],
-        )
-        query = view.images[~view.support]
-        columns = 15 if len(query) > 30 else 10
-        st.image(contact_sheet(query, columns, [RIGHT if ok else WRONG for ok in good]))
+    stage = view.stage(stage_name)
+    good, said, sure = view.right(stage), stage.probabilities.argmax(1), stage.probabilities.max(1)
+    query = np.flatnonzero(~view.support)
+    rows = []
+    for number, colour in enumerate(class_colours(len(view.classes))):
+        name = view.classes[number]
+        support = [
+            _thumb(view.images[i], colour, f"support example of {name}")
+            for i in np.flatnonzero(view.support & (view.labels == number))
+        ]
+        judged = [
+            _thumb(
+                view.images[point],
+                RIGHT if good[i] else WRONG,
+                f"predicted {view.classes[said[i]]}, {sure[i]:.0%} sure; is {name}",
+                dashed=not good[i],
+            )
+            for i, point in enumerate(query)
+            if view.labels[point] == number
+        ]
+        rows.append((name, support, judged))
+    key = f"<span style='color:{RIGHT}'>solid</span>: right, <span style='color:{WRONG}'>dashed</span>: wrong"
+    task_table(rows, f"Query set · {int(good.sum())} of {len(good)} right ({key})")
 
 
-def picture(view: TaskView, key: str, methods: tuple[str, ...] = ("PCA", "UMAP", "t-SNE")) -> None:
-    """Show the features before and after adaptation; UMAP comes from a process in the background."""
-    st.fragment(_picture)(view, key, methods)
+def task_table(rows: list[tuple[str, list[str], list[str]]], query_title: str = "Query set") -> None:
+    """Show rows of (class name, support thumbnails, query thumbnails)."""
+    body = "".join(
+        f"<tr><th>{html.escape(name)}</th><td>{''.join(support)}</td><td>{''.join(query)}</td></tr>"
+        for name, support, query in rows
+    )
+    st.html(
+        f"""<style>
+        .ml-task {{border-collapse: collapse; width: 100%}}
+        .ml-task th, .ml-task td {{border: 0; padding: 2px 10px 2px 0; text-align: left;
+          vertical-align: middle; font-weight: normal}}
+        .ml-task thead th {{font-weight: 600; padding-bottom: 6px; white-space: nowrap}}
+        .ml-task tbody th {{font-size: 1.15em; white-space: nowrap; max-width: 12em; overflow: hidden;
+          text-overflow: ellipsis}}
+        .ml-task td:last-child {{width: 99%}}
+        .ml-task img {{width: 40px; height: 40px; border-radius: 4px; margin: 1px; object-fit: contain}}
+        .ml-task td:nth-child(2) {{min-width: {46 * min(5, max(len(row[1]) for row in rows))}px}}
+        </style><div style="overflow-x: auto"><table class="ml-task"><thead><tr>
+        <th>Class</th><th title="The few labelled examples that the model adapts to">Support set</th>
+        <th title="Other examples of the same classes, to judge by">{query_title}</th>
+        </tr></thead><tbody>{body}</tbody></table></div>"""
+    )
 
 
-def _picture(view: TaskView, key: str, methods: tuple[str, ...]) -> None:
+def thumbs(images: np.ndarray, colour: str, title: str) -> list[str]:
+    """Return ``images`` (n, C, H, W) as framed HTML thumbnails."""
+    return [_thumb(image, colour, title) for image in images]
+
+
+def _thumb(image: np.ndarray, colour: str, title: str, dashed: bool = False) -> str:
+    from metalab.plots import thumbnail
+
+    text, line = html.escape(title, quote=True), "dashed" if dashed else "solid"
+    return f'<img src="{thumbnail(image)}" title="{text}" alt="{text}" style="border: 2px {line} {colour}">'
+
+
+@st.fragment
+@errors_in_place()
+def picture(view: TaskView, key: str, stored: Embedding | None = None) -> None:
+    """Show the features before and after adaptation; UMAP is ``stored``, or comes from the background."""
     from metalab import plots
     from metalab.inspection import separation
 
-    content = view_key(view)
     head = st.columns([2, 3], vertical_alignment="bottom")
-    method = head[0].segmented_control(
+    label = head[0].segmented_control(
         "Picture",
-        methods,
-        default=methods[0],
+        list(METHODS),
+        default="UMAP",
         key=f"{key}-method",
-        help="One reducer is fitted on all stages together, so positions can be compared. "
-        "PCA is linear and instant; UMAP and t-SNE keep neighbours together and take some seconds.",
+        help="One reducer is fitted on all stages together, so positions can be compared. UMAP and t-SNE "
+        "keep neighbours together and take some seconds; PCA is linear and instant.",
     )
-    name = {"UMAP": "umap", "t-SNE": "tsne"}.get(method or "", "pca")
-    embedding: Embedding | None = None
-    if name != "pca":
-        embedder().submit((content, name), view.features, name)
-        embedding = embedder().result((content, name))
-        if embedding is None:
-            st.fragment(_wait_for, run_every=1.0)((content, name), method)
+    method = METHODS[label or "UMAP"]
+    embedding = stored if stored is not None and stored.method == method else _embedding(view, method)
     if embedding is None:
-        embedding = instant_embedding(content, view)
+        with head[1]:
+            _wait_for((view_key(view), method), label or "UMAP")
+        embedding = instant_embedding(view_key(view), view)
     tabs = st.tabs(["Before and after", "Morph", "Numbers"])
     with tabs[0]:
         st.plotly_chart(plots.before_after(view, embedding), width="stretch", key=f"{key}-ba", config=CHART)
@@ -162,13 +227,26 @@ def _picture(view: TaskView, key: str, methods: tuple[str, ...]) -> None:
                 "meaning": st.column_config.TextColumn("Meaning", width="large"),
             },
         )
+    st.caption(
+        "Each point is an example, its colour the class; hover to see it. Before: the pre-trained backbone. "
+        "After: adapted to this task."
+    )
 
 
-def _wait_for(key: tuple[str, str], method: str) -> None:
-    with errors_in_place():
-        if embedder().result(key) is not None:
-            st.rerun()
-    st.caption(f":material/hourglass_top: {method} is being computed; PCA meanwhile.")
+def _embedding(view: TaskView, method: Method) -> Embedding | None:
+    if method == "pca":
+        return instant_embedding(view_key(view), view)
+    key = (view_key(view), method)
+    embedder().submit(key, view.features, method)
+    return embedder().result(key)
+
+
+@st.fragment(run_every=1.0)
+@errors_in_place()
+def _wait_for(key: tuple[str, str], label: str) -> None:
+    if embedder().result(key) is not None:
+        st.rerun()
+    st.caption(f":material/hourglass_top: {label} is being computed; PCA is shown meanwhile.")
 
 
 def duration(seconds: float | None) -> str:

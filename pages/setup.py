@@ -12,7 +12,7 @@ from metalab.errors import ConfigError
 from metalab.estimate import Estimate, estimate
 from metalab.jobs import LocalBackend
 from metalab.runs import RunStore
-from pages.common import WORDS, data_settings, duration, errors_in_place, source_of
+from pages.common import WORDS, data_settings, duration, errors_in_place, source_of, task_table, thumbs
 
 SOURCES = {
     "glyphs": "Characters (embedded)",
@@ -29,7 +29,11 @@ def field(name: str, **given: Any) -> Any:
     label, help, key = info.title or name, info.description, f"set-{name}"
     default = given.pop("default", info.default)
     literal = next(
-        (a for a in (info.annotation, *typing.get_args(info.annotation)) if typing.get_origin(a) is typing.Literal),
+        (
+            a
+            for a in (info.annotation, *typing.get_args(info.annotation))
+            if typing.get_origin(a) is typing.Literal
+        ),
         None,
     )
     if literal is not None and name != "pretrained":
@@ -82,7 +86,9 @@ def form() -> Config | None:
         "and meta-test share none.",
     )
     if values["source"] != "glyphs":
-        values["data"] = st.text_input("Path on the server", key="set-data", placeholder="/data/omniglot") or None
+        values["data"] = (
+            st.text_input("Path on the server", key="set-data", placeholder="/data/omniglot") or None
+        )
     columns = st.columns(2)
     with columns[0]:
         values["way"] = field("way")
@@ -116,14 +122,15 @@ def form() -> Config | None:
         return None
 
 
+@st.fragment
+@errors_in_place()
 def preview(config: Config) -> None:
     """Show one meta-training task as the model would meet it."""
-    from metalab.inspection import BEFORE  # noqa: F401  (loads torch once, under the spinner)
-    from metalab.plots import class_colours, contact_sheet
+    from metalab.plots import class_colours
     from metalab.tasks import TaskShape, seeded
 
     number = st.session_state.setdefault("preview-task", 0)
-    head = st.columns([3, 1], vertical_alignment="center")
+    head = st.columns([2, 1], vertical_alignment="center")
     head[0].markdown("##### A task as the model meets it", help=WORDS["task"])
     if head[1].button("Another", icon=":material/shuffle:", width="stretch"):
         number = st.session_state["preview-task"] = number + 1
@@ -131,20 +138,17 @@ def preview(config: Config) -> None:
     shape = TaskShape(config.way, config.shot, min(config.query, 6))
     source.check(shape, "train")
     task = source.sample(1, "train", shape, seeded("cpu", number, "preview"))[0]
-    colours, shown = class_colours(config.way), min(config.way, 10)
-    names = source.class_names("train")
-    columns = st.columns([max(2, min(config.shot, 5)), 6])
-    for column, title, examples in ((0, "Support", task.support), (1, "Query", task.query)):
-        images, labels = examples.x.numpy(), examples.y.numpy()
-        chosen = [i for i in labels.argsort(kind="stable") if labels[i] < shown]
-        per_row = (labels == 0).sum()
-        with columns[column]:
-            st.markdown(f"**{title}**", help=WORDS[title.lower()])
-            st.image(contact_sheet(images[chosen], int(per_row), [colours[labels[i]] for i in chosen]))
-    if task.classes is not None:
-        st.caption("Classes: " + ", ".join(names[int(i)] for i in task.classes[:shown]))
-    if shown < config.way:
-        st.caption(f"{shown} of {config.way} classes shown.")
+    names, rows = source.class_names("train"), []
+    for label, colour in enumerate(class_colours(config.way)[:10]):
+        name = names[int(task.classes[label])]
+        support, query = (
+            thumbs(part.x[part.y == label].numpy(), colour, f"{role} example of {name}")
+            for role, part in (("support", task.support), ("query", task.query))
+        )
+        rows.append((name, support[:10], query))
+    task_table(rows)
+    if config.way > 10:
+        st.caption(f"10 of {config.way} classes shown.")
 
 
 @st.cache_data(show_spinner="Two training steps to measure …", max_entries=32)
@@ -160,12 +164,15 @@ with left, errors_in_place():
     config = form()
 with right:
     if config is not None:
-        with errors_in_place():
-            st.fragment(preview)(config)
+        preview(config)
         st.markdown("##### Start")
-        name = st.text_input("Name of the run", placeholder=f"{config.metalearner} {config.way}-way", key="name")
+        name = st.text_input(
+            "Name of the run", placeholder=f"{config.metalearner} {config.way}-way", key="name"
+        )
         buttons = st.columns(2)
-        start = buttons[0].button("Start training", type="primary", icon=":material/play_arrow:", width="stretch")
+        start = buttons[0].button(
+            "Start training", type="primary", icon=":material/play_arrow:", width="stretch"
+        )
         if buttons[1].button("How long will it take?", icon=":material/timer:", width="stretch"):
             st.session_state["estimate-of"] = config.to_json()
         if st.session_state.get("estimate-of") == config.to_json():
@@ -179,7 +186,10 @@ with right:
                 )
         if start:
             with errors_in_place():
+                from metalab.training import preflight
+
+                preflight(config, source_of(data_settings(config)))
                 run = RunStore().create(config, name or None)
                 LocalBackend().submit(run)
-                st.session_state["run"] = run.id
+                st.session_state["go-run"] = run.id
                 st.switch_page("pages/train.py")

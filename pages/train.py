@@ -8,19 +8,10 @@ from typing import Any
 import streamlit as st
 
 from metalab import plots
-from metalab.errors import MetalabError
 from metalab.jobs import LocalBackend
 from metalab.runs import Run, RunStore, Status, effective
-from pages.common import CHART, duration, errors_in_place, picture
+from pages.common import CHART, choose, duration, errors_in_place, picture
 
-STATES = {
-    "queued": ":material/hourglass_top: queued",
-    "running": ":material/play_circle: running",
-    "done": ":material/check_circle: done",
-    "failed": ":material/error: failed",
-    "stopped": ":material/stop_circle: stopped",
-    "damaged": ":material/broken_image: damaged",
-}
 STAGES = {
     "pre-training": "Pre-training the backbone (step 2)",
     "meta-training": "Meta-training (step 3)",
@@ -79,7 +70,9 @@ def live(run: Run, backend: LocalBackend, was_active: bool) -> None:
 def buttons(run: Run, status: Status, backend: LocalBackend) -> None:
     """Stop, resume, delete, or go on to adapting."""
     columns = st.columns(4)
-    if status.active and columns[0].button("Stop", icon=":material/stop:", width="stretch", help="Saves first."):
+    if status.active and columns[0].button(
+        "Stop", icon=":material/stop:", width="stretch", help="Saves first."
+    ):
         backend.cancel(run)
         st.toast("Stopping after a checkpoint …")
     if status.state in ("stopped", "failed") and columns[0].button(
@@ -87,12 +80,13 @@ def buttons(run: Run, status: Status, backend: LocalBackend) -> None:
     ):
         backend.submit(run)
         st.rerun()
-    if status.state == "done" and columns[0].button(
+    trained = run.checkpoint("best").is_file()
+    if trained and columns[3].button(
         "Adapt and see", icon=":material/visibility:", width="stretch", type="primary"
     ):
-        st.session_state["adapt-model"] = run.id
+        st.session_state["go-model"] = run.id
         st.switch_page("pages/adapt.py")
-    if run.checkpoint("best").is_file():
+    if trained:
         columns[1].download_button(
             "Meta-learner (safetensors)",
             run.checkpoint("best").read_bytes,
@@ -105,14 +99,13 @@ def buttons(run: Run, status: Status, backend: LocalBackend) -> None:
             st.markdown(f"Delete **{run.name}** with all its files?")
             if st.button("Delete for good", type="primary"):
                 RunStore().delete(run.id)
-                st.query_params.clear()
-                st.session_state.pop("run", None)
                 st.rerun()
 
 
 def results(run: Run) -> None:
     """Show the evaluation table and the stored picture; outside the live part, so that zooms stay."""
     if run.has("evaluation.json"):
+        from metalab.embeddings import Embedding
         from metalab.inspection import TaskView
 
         evaluation = run.read_json("evaluation")
@@ -126,17 +119,12 @@ def results(run: Run) -> None:
         if run.has("view.json"):
             st.subheader("What adaptation changed")
             view = TaskView.from_arrays(run.read_arrays("view"), run.read_json("view"))
-            picture(view, f"run-{run.id}", stored=stored_embedding(run))
-
-
-def stored_embedding(run: Run) -> Any:
-    """Return the picture that the job stored."""
-    from metalab.embeddings import Embedding
-
-    return Embedding.from_arrays(run.read_arrays("embedding"), run.read_json("embedding"))
+            stored = Embedding.from_arrays(run.read_arrays("embedding"), run.read_json("embedding"))
+            picture(view, f"run-{run.id}", stored)
 
 
 st.title("Train")
+st.caption("A run is one meta-training with all that belongs to it. It goes on when you close this page.")
 with errors_in_place():
     store = RunStore()
     backend = LocalBackend(store)
@@ -145,24 +133,8 @@ with errors_in_place():
         st.info("There is no run yet.", icon=":material/info:")
         st.page_link("pages/setup.py", label="Set up a task", icon=":material/tune:")
         st.stop()
-    wanted = st.session_state.pop("run", None) or st.query_params.get("run")
-    ids = list(runs)
-
-    def label(identity: str) -> str:
-        """Name a run with its state."""
-        status = runs[identity].status()
-        return f"{runs[identity].name} · {status.state} · {identity[:15]}"
-
-    chosen = st.selectbox(
-        "Run", ids, index=ids.index(wanted) if wanted in runs else 0, format_func=label, key=f"runs-{wanted}"
-    )
-    st.query_params["run"] = chosen
-    run = runs[chosen]
-    try:
-        status = backend.status(run)
-    except MetalabError as error:
-        st.error(str(error))
-        st.stop()
+    run = runs[choose("Run", {id: f"{run.name} · {id[:8]} {id[9:15]}" for id, run in runs.items()}, "run")]
+    status = backend.status(run)
     if status.state == "damaged":
         st.error(status.error, icon=":material/error:")
     else:

@@ -64,7 +64,7 @@ def test_digits_are_test_only() -> None:
     source = digits()
     batch = source.sample(4, "test", TaskShape(10, 5, 15), seeded("cpu", 0))
     assert sorted(batch.classes[0].tolist()) == [4 * i for i in range(10)]
-    with pytest.raises(DataError, match="no such tasks"):
+    with pytest.raises(DataError, match="no train tasks"):
         source.check(SHAPE, "train")
     with pytest.raises(DataError, match="no classes to train on"):
         source.labelled_batch(4, seeded("cpu", 0))

@@ -71,7 +71,8 @@ class PoolSource:
         groups, where = self.groups(split), f"{self.name}, {split} split"
         if not groups:
             offered = ", ".join(name for name, held in self._ids.items() if held)
-            raise DataError("there are no such tasks", where=where, fix=f"This source offers: {offered}")
+            fix = f"This source offers {offered} tasks only: adapt a model that was trained on another source"
+            raise DataError(f"there are no {split} tasks", where=where, fix=fix)
         check_groups(groups, shape.way, where, self.episodes)
         needed = shape.shot + shape.query
         ids = torch.tensor([i // 4 for held in groups.values() for i in held])

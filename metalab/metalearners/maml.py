@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
 from pydantic import ConfigDict, Field
 from torch import Tensor, nn
 
-from metalab.metalearners.base import MetaLearner, State, cross_entropy, scalar
+from metalab.metalearners.base import MetaLearner, State, class_means, cross_entropy, scalar
 from metalab.tasks import Examples
 
 
 class MAML(MetaLearner):
     """Learns an initialisation from which a few gradient steps on the support set fit a new task.
 
-    The head starts from one learnt vector shared by all classes (UNICORN-MAML, Ye and Chao 2022), so that
-    one meta-learner serves any way, and the order of the classes cannot matter.
+    One meta-learner serves any way, and the order of the classes cannot matter, since every class's row of
+    the head starts alike: from the class's prototype (Proto-MAML, Triantafillou et al. 2020, section 3.2),
+    or from one learnt vector shared by all classes (UNICORN-MAML, Ye and Chao 2022).
     """
 
     class Options(MetaLearner.Options):
@@ -28,6 +31,11 @@ class MAML(MetaLearner):
         inner_lr: float = Field(
             0.1, gt=0, le=100, title="Inner rate", description="Step size of the inner loop."
         )
+        head: Literal["prototypes", "shared"] = Field(
+            "prototypes",
+            title="Start of the head",
+            description="prototypes: from each class's mean feature; shared: from one learnt vector.",
+        )
         first_order: bool = Field(
             False, title="First order", description="Leave out second derivatives: faster, approximate."
         )
@@ -39,19 +47,22 @@ class MAML(MetaLearner):
 
     def __init__(self, backbone, options) -> None:
         super().__init__(backbone, options)
-        self.head_weight = nn.Parameter(torch.zeros(backbone.feature_dim))
-        self.head_bias = scalar(0.0)
+        if options.head == "prototypes":
+            self.log_temperature = scalar(0.0)
+        else:
+            self.head_weight = nn.Parameter(torch.zeros(backbone.feature_dim))
+            self.head_bias = scalar(0.0)
 
     def adapt(self, support: Examples, way: int) -> State:
         """Return the parameters after the last step: backbone's by name, ``head.weight``, ``head.bias``."""
-        state = self._start(way)
+        state = self._start(support, way)
         for _ in range(self.options.inner_steps):
             state = self._step(state, support)
         return state
 
     def path(self, support: Examples, way: int) -> dict[str, State]:
         """Return the parameters before the first and after each inner step."""
-        states = [self._start(way)]
+        states = [self._start(support, way)]
         for _ in range(self.options.inner_steps):
             states.append(self._step(states[-1], support))
         return {f"step {i}": state for i, state in enumerate(states)}
@@ -64,9 +75,16 @@ class MAML(MetaLearner):
         """Return the adapted linear head's logits (n, way)."""
         return F.linear(features, state["head.weight"], state["head.bias"])
 
-    def _start(self, way: int) -> State:
-        head = {"head.weight": self.head_weight.expand(way, -1), "head.bias": self.head_bias.expand(way)}
-        return {**self.backbone.params(), **head}
+    def _start(self, support: Examples, way: int) -> State:
+        params = self.backbone.params()
+        if self.options.head == "shared":
+            weight, bias = self.head_weight.expand(way, -1), self.head_bias.expand(way)
+        else:
+            # Minus the scaled squared distance to the prototype, up to a term common to all classes.
+            prototypes = class_means(self.backbone(support.x), support, way)
+            scale = self.log_temperature.exp() / prototypes.shape[1]
+            weight, bias = 2 * scale * prototypes, -scale * prototypes.square().sum(1)
+        return {**params, "head.weight": weight, "head.bias": bias}
 
     def _step(self, state: State, support: Examples) -> State:
         """One gradient step on the support loss (equation 1)."""

@@ -91,7 +91,7 @@ def morph(view: TaskView, embedding: Embedding) -> go.Figure:
         for name in embedding.stages
     ]
     figure.update_layout(
-        sliders=[{"steps": steps, "y": -0.02, "x": 0.16, "len": 0.84, "currentvalue": {"visible": False}}],
+        sliders=[{"steps": steps, "y": -0.02, "x": 0.16, "len": 0.78, "currentvalue": {"visible": False}}],
         updatemenus=[
             {
                 "type": "buttons",
@@ -251,7 +251,8 @@ def _curves(train: list[Mapping[str, Any]], looks: list[Mapping[str, Any]], unit
     figure.update_xaxes(title_text=unit)
     figure.update_yaxes(title_text="query cross-entropy (nats)", row=1, col=1)
     figure.update_yaxes(tickformat=".0%", row=1, col=2)
-    return _plain(figure, height=330)
+    figure = _plain(figure, height=360)
+    return figure.update_layout(legend={"orientation": "h", "x": 0, "y": -0.22, "yanchor": "top"})
 
 
 def _thinned(events: Sequence[Mapping[str, Any]], key: str) -> tuple[list[float], list[float]]:
@@ -282,7 +283,10 @@ def evaluation_bars(evaluation: Mapping[str, Any]) -> go.Figure:
             hovertemplate="%{y}: %{text}<extra></extra>",
         )
     )
-    figure.add_vline(1 / evaluation["way"], line={"dash": "dot", "color": "#888"}, annotation_text="chance")
+    figure.add_vline(1 / evaluation["way"], line={"dash": "dot", "color": "#888"})
+    figure.add_annotation(
+        x=1 / evaluation["way"], y=1, yref="paper", yanchor="bottom", text="chance", showarrow=False
+    )
     figure.update_xaxes(range=[0, 1], tickformat=".0%", title_text="query accuracy on held-out tasks")
     figure.update_yaxes(automargin=True)
     return _plain(figure, height=120 + 42 * len(rows))
@@ -370,6 +374,6 @@ def _plain(figure: go.Figure, height: int) -> go.Figure:
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
         uirevision="keep",
-        legend={"orientation": "h", "yanchor": "top", "y": -0.15},
+        legend={"orientation": "v", "x": 1.01, "y": 1},
         hoverlabel={"align": "left"},
     )

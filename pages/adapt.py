@@ -20,6 +20,7 @@ from pages.common import (
     picture,
     sheets,
     source_of,
+    started,
     task_metrics,
     trained,
 )
@@ -39,7 +40,7 @@ def models() -> dict[str, tuple[str, float]]:
     for run in RunStore().list():
         path = run.checkpoint("best")
         if path.is_file():
-            found[run.id] = (f"{run.name} · your run of {run.id[:8]}", path.stat().st_mtime)
+            found[run.id] = (f"{run.name} · run of {started(run)}", path.stat().st_mtime)
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import html
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from metalab.errors import MetalabError
 if TYPE_CHECKING:
     from metalab.embeddings import BackgroundEmbedder, Embedding, Method
     from metalab.inspection import TaskView
+    from metalab.runs import Run
     from metalab.shipped import Trained
     from metalab.tasks import TaskSource
 
@@ -247,6 +249,12 @@ def _wait_for(key: tuple[str, str], label: str) -> None:
     if embedder().result(key) is not None:
         st.rerun()
     st.caption(f":material/hourglass_top: {label} is being computed; PCA is shown meanwhile.")
+
+
+def started(run: Run) -> str:
+    """Return when ``run`` was created, in the server's time, to the second."""
+    created = run.status().created
+    return time.strftime("%d %b %Y %H:%M:%S", time.localtime(created)) if created else run.id
 
 
 def duration(seconds: float | None) -> str:

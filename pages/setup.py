@@ -113,8 +113,10 @@ def form() -> Config | None:
                 groups.setdefault(info.json_schema_extra["group"], []).append(name)
         for group, names in groups.items():
             st.caption(group)
-            for name in names:
-                values[name] = field(name)
+            columns = st.columns(2, vertical_alignment="bottom")
+            for number, name in enumerate(names):
+                with columns[number % 2]:
+                    values[name] = field(name)
     try:
         return Config.create(**values)
     except ConfigError as error:

@@ -10,7 +10,7 @@ import streamlit as st
 from metalab import plots
 from metalab.jobs import LocalBackend
 from metalab.runs import Run, RunStore, Status, effective
-from pages.common import CHART, choose, duration, errors_in_place, picture
+from pages.common import CHART, choose, duration, errors_in_place, picture, started
 
 STAGES = {
     "pre-training": "Pre-training the backbone (step 2)",
@@ -30,14 +30,17 @@ def history_of(run: Run) -> list[dict[str, Any]]:
     return effective(events + new)
 
 
-def headline(run: Run, status: Status) -> None:
+def headline(status: Status, history: list[dict[str, Any]]) -> None:
     """Show state, progress, rate and time left."""
     at = time.time() if status.active else (status.finished or status.updated or 0)
     columns = st.columns(4)
     columns[0].metric("State", status.state)
-    columns[1].metric(
-        "Step", f"{status.step:,} / {status.steps:,}" if status.steps else "–", help="Of the present stage."
-    )
+    if status.active:
+        words = f"{status.step:,} / {status.steps:,}" if status.steps else "–"
+        columns[1].metric("Step of this stage", words)
+    else:
+        trained = [event["step"] for event in history if event.get("kind") == "train"]
+        columns[1].metric("Meta-training steps", f"{trained[-1]:,}" if trained else "–")
     columns[2].metric("Time so far", duration(at - status.started if status.started else None))
     columns[3].metric("Left in this stage", duration(status.eta if status.active else None))
     if status.active:
@@ -55,8 +58,8 @@ def live(run: Run, backend: LocalBackend, was_active: bool) -> None:
         status = backend.status(run)
         if was_active and not status.active:
             st.rerun()
-        headline(run, status)
         history = history_of(run)
+        headline(status, history)
         looks = [event for event in history if event.get("kind") == "validation"]
         if looks:
             best = max(looks, key=lambda event: event["accuracy"])
@@ -133,7 +136,7 @@ with errors_in_place():
         st.info("There is no run yet.", icon=":material/info:")
         st.page_link("pages/setup.py", label="Set up a task", icon=":material/tune:")
         st.stop()
-    run = runs[choose("Run", {id: f"{run.name} · {id[:8]} {id[9:15]}" for id, run in runs.items()}, "run")]
+    run = runs[choose("Run", {id: f"{run.name} · {started(run)}" for id, run in runs.items()}, "run")]
     status = backend.status(run)
     if status.state == "damaged":
         st.error(status.error, icon=":material/error:")

@@ -47,14 +47,20 @@ def parser() -> argparse.ArgumentParser:
     runs.add_argument("run", nargs="?", help="a run's id")
 
     evaluate = command("evaluate", _evaluate, "measure a trained model and the baselines on held-out tasks")
-    _add_model(evaluate)
+    evaluate.add_argument(
+        "--model",
+        action="append",
+        help="a shipped model's name, or a run's id; give it again to compare several (default: all shipped)",
+    )
     evaluate.add_argument("--source", help="another source of tasks, such as digits (default: its own)")
     evaluate.add_argument("--data", type=Path, help="folder or zip: everything in it is meta-test")
     evaluate.add_argument("--exclude", action="append", default=[], help="an alphabet to leave out")
     for name in ("way", "shot", "query"):
         evaluate.add_argument(f"--{name}", type=int, help="default: as the model was trained")
     evaluate.add_argument("--tasks", type=int, default=600, help="held-out tasks (default: 600)")
-    evaluate.add_argument("--json", action="store_true", help="print the whole table as JSON")
+    evaluate.add_argument(
+        "--format", choices=("text", "json", "markdown"), default="text", help="how to print the table"
+    )
 
     adapt = command("adapt", _adapt, "adapt a trained model to a folder of examples (step 4)")
     _add_model(adapt)
@@ -212,12 +218,27 @@ def _follow(run: Any) -> int:
     return 1
 
 
-def _table(evaluation: dict[str, Any]) -> None:
+def _table(evaluation: dict[str, Any], markdown: bool = False) -> None:
+    """Print rows, best first, each meta-learner with its paired difference to the best baseline."""
+    gains: dict[str, dict[str, Any]] = {}
+    for item in evaluation["differences"]:
+        worst = gains.setdefault(item["method"], item)
+        gains[item["method"]] = min(worst, item, key=lambda item: item["difference"])
+    if markdown:
+        print("| method | accuracy | against the best baseline |\n| --- | --- | --- |")
     for row in sorted(evaluation["rows"], key=lambda row: -row["accuracy"]):
-        mark = " (transductive)" if row["transductive"] else ""
-        print(
-            f"{row['label'] + mark:<40} {row['accuracy']:7.1%} ± {row['interval']:.1%}   {row['tasks']} tasks"
-        )
+        label = row["label"] + (" (transductive)" if row["transductive"] else "")
+        figure = f"{100 * row['accuracy']:.1f} ± {100 * row['interval']:.1f} %"
+        gain = gains.get(row["method"])
+        paired = f"{100 * gain['difference']:+.1f} ± {100 * gain['interval']:.1f}" if gain else ""
+        if markdown:
+            print(f"| {label} | {figure} | {paired} |")
+        else:
+            print(f"{label:<42} {figure:>14}  {paired and f'{paired} points against the best baseline'}")
+    print(
+        f"{evaluation['way']}-way {evaluation['shot']}-shot, {evaluation['rows'][0]['tasks']} tasks of the "
+        f"{evaluation['split']} split, mean ± 95 % interval, the same tasks for every row"
+    )
     print(evaluation["verdict"])
 
 
@@ -242,25 +263,38 @@ def _runs(arguments: argparse.Namespace) -> int:
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
+    from metalab.backbones import same_weights
     from metalab.data import create_test_source
     from metalab.evaluation import Evaluation, evaluate
-    from metalab.shipped import load_trained
-    from metalab.tasks import TaskShape
+    from metalab.shipped import load_trained, shipped
+    from metalab.training import task_shape
 
-    trained = load_trained(arguments.model)
+    models = {which: load_trained(which) for which in arguments.model or shipped()}
+    first = next(iter(models.values()))
+    for which, trained in models.items():
+        if not same_weights(trained.pretrained, first.pretrained):
+            raise ConfigError(
+                f"stands on another pre-trained backbone than {next(iter(models))!r}",
+                where=which,
+                fix="Evaluate it alone: the baselines are those of one backbone",
+            )
     asked = {name: getattr(arguments, name) for name in ("way", "shot", "query")}
-    config = trained.config.replace(**{k: v for k, v in asked.items() if v is not None})
+    config = first.config.replace(**{k: v for k, v in asked.items() if v is not None})
     source = create_test_source(config, arguments.source, arguments.data, tuple(arguments.exclude))
     if arguments.tasks < 2:
         raise ConfigError("an interval needs at least two tasks", where="--tasks")
-    shape, table = TaskShape(config.way, config.shot, config.query), None
+    learners = {which: trained.metalearner for which, trained in models.items()}
+    shape, table = task_shape(config, "test", source), {}
     with _bar() as show:
-        for item in evaluate(trained.metalearner, trained.pretrained, source, shape, arguments.tasks):
+        for item in evaluate(learners, first.pretrained, source, shape, arguments.tasks):
             if isinstance(item, Evaluation):
                 table = item.as_dict()
             else:
                 show(item)
-    print(json.dumps(table, indent=1)) if arguments.json else _table(table)
+    if arguments.format == "json":
+        print(json.dumps(table, indent=1))
+    else:
+        _table(table, arguments.format == "markdown")
     return 0
 
 

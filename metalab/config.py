@@ -104,9 +104,9 @@ class Config(BaseModel):
         {}, "Meta-learner", "Options", "Settings of the chosen meta-learner; unset ones take its defaults."
     )
 
-    steps: int = _field(600, "Training", "Steps", "Meta-training steps (outer loop).", ge=1, le=10_000_000)
+    steps: int = _field(800, "Training", "Steps", "Meta-training steps (outer loop).", ge=1, le=10_000_000)
     meta_batch: int = _field(
-        8, "Training", "Meta-batch", "Tasks per step, averaged into one update.", ge=1, le=4096
+        2, "Training", "Meta-batch", "Tasks per step, averaged into one update.", ge=1, le=4096
     )
     lr: float = _field(
         1e-3, "Training", "Learning rate", "Peak AdamW rate of the outer loop.", advanced=True, gt=0, le=1
@@ -121,7 +121,7 @@ class Config(BaseModel):
         None,
         "Training",
         "Training way",
-        "Way of meta-training tasks when it should differ from the way (more classes often train better).",
+        "Classes of a meta-training task; empty: 20, or as many as there are (harder tasks teach more).",
         advanced=True,
         ge=2,
         le=200,

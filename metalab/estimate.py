@@ -61,8 +61,7 @@ def measure(config: Config) -> Estimate:
     from metalab.evaluation import Evaluation, evaluate
     from metalab.execution import choose_device
     from metalab.pretraining import pretrain, ready_backbone
-    from metalab.tasks import TaskShape
-    from metalab.training import Trainer, peak_memory
+    from metalab.training import Trainer, peak_memory, task_shape
 
     device = choose_device(config.device)
     source = create_source(config, device)
@@ -83,7 +82,7 @@ def measure(config: Config) -> Estimate:
     look = moments["validation 0"] - moments["start"]
     seconds["meta-training"] = step * config.steps
     seconds["meta-validation"] = look / EVALUATED * config.validation_tasks * (config.steps // looks + 1)
-    shape = TaskShape(config.way, config.shot, config.query)
+    shape = task_shape(config, "test", source)
     taken = _timed(
         item
         for item in evaluate(learner, backbone.frozen_copy(), source, shape, EVALUATED)

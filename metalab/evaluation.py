@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -43,8 +44,9 @@ class Row:
 
 @dataclass(frozen=True)
 class Difference:
-    """Paired difference of the meta-learner less a baseline over the same tasks, with its 95 % interval."""
+    """Paired difference of a meta-learner less a baseline over the same tasks, with its 95 % interval."""
 
+    method: str
     baseline: str
     difference: float
     interval: float
@@ -57,7 +59,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A table of results on one list of held-out tasks."""
+    """A table of results on one list of held-out tasks; ``verdict`` has one sentence a meta-learner."""
 
     rows: list[Row]
     differences: list[Difference]
@@ -73,7 +75,7 @@ class Evaluation:
 
 
 def evaluate(
-    metalearner: MetaLearner,
+    metalearners: MetaLearner | Mapping[str, MetaLearner],
     pretrained: Backbone,
     source: TaskSource,
     shape: TaskShape,
@@ -82,25 +84,26 @@ def evaluate(
     split: Split = "test",
     baselines: bool = True,
 ) -> Iterator[Progress | Evaluation]:
-    """Yield progress, last an :class:`Evaluation` of ``metalearner`` and the baselines on the same tasks.
+    """Yield progress, last an :class:`Evaluation` of ``metalearners`` and the baselines on the same tasks.
 
-    ``pretrained`` is the backbone before meta-learning, on which the baselines stand. Raises
-    :class:`DataError` if ``source`` cannot form the tasks.
+    ``metalearners`` is one, or several by name. ``pretrained`` is the backbone before meta-learning, on which
+    the baselines stand. Raises :class:`DataError` if ``source`` cannot form the tasks.
     """
-    device = next(metalearner.parameters()).device
-
-    def adapted(task: Task, number: int) -> Tensor:
-        return metalearner(task.support, task.query, task.way)[1]
-
-    methods: dict[str, tuple[str, str, Method]] = {
-        metalearner.name: (metalearner.label, "metalearner", adapted)
-    }
+    if isinstance(metalearners, MetaLearner):
+        metalearners = {metalearners.name: metalearners}
+    device = pretrained.input_mean.device
+    labels = Counter(learner.label for learner in metalearners.values())
+    methods: dict[str, tuple[str, str, bool, Method]] = {}
+    for name, learner in metalearners.items():
+        label = learner.label if labels[learner.label] == 1 else f"{learner.label} ({name})"
+        methods[name] = (label, "metalearner", learner.transductive, _adapted(learner))
     if baselines:
-        methods |= {name: (label, "baseline", make(pretrained)) for name, label, make in BASELINES}
-    results = {name: [] for name in methods}
+        for name, label, make in BASELINES:
+            methods[name] = (label, "baseline", pretrained.transductive, make(pretrained))
+    results: dict[str, list[float]] = {name: [] for name in methods}
     total, started = len(methods) * n_tasks, time.monotonic()
     with task_runner("threads" if device.type == "cpu" else "loop", device) as runner:
-        for at, (name, (label, _, method)) in enumerate(methods.items()):
+        for at, (name, (label, *_, method)) in enumerate(methods.items()):
             number = 0
             for batch in task_list(source, n_tasks, split, shape, TEST_SEED, device):
 
@@ -113,24 +116,19 @@ def evaluate(
                 done = at * n_tasks + number
                 rate = done / (time.monotonic() - started)
                 yield Progress("evaluate", done, total, rate=rate, eta=(total - done) / rate, message=label)
+    values = {name: np.array(held) for name, held in results.items()}
     rows = [
-        Row(
-            name,
-            label,
-            kind,
-            *mean_interval(np.array(results[name])),
-            n_tasks,
-            pretrained.transductive if kind == "baseline" else metalearner.transductive,
-        )
-        for name, (label, kind, _) in methods.items()
+        Row(name, label, kind, *mean_interval(values[name]), n_tasks, transductive)
+        for name, (label, kind, transductive, _) in methods.items()
     ]
-    own = np.array(results[metalearner.name])
     differences = [
-        Difference(name, *mean_interval(own - np.array(results[name])))
-        for name, (_, kind, _) in methods.items()
-        if kind == "baseline"
+        Difference(own.method, other.method, *mean_interval(values[own.method] - values[other.method]))
+        for own in rows
+        for other in rows
+        if own.kind == "metalearner" and other.kind == "baseline"
     ]
-    yield Evaluation(rows, differences, verdict(rows, differences), shape.way, shape.shot, split, TEST_SEED)
+    sentences = " ".join(verdict(row, rows, differences) for row in rows if row.kind == "metalearner")
+    yield Evaluation(rows, differences, sentences, shape.way, shape.shot, split, TEST_SEED)
 
 
 def mean_interval(values: np.ndarray) -> tuple[float, float]:
@@ -139,18 +137,26 @@ def mean_interval(values: np.ndarray) -> tuple[float, float]:
     return float(values.mean()), float(1.96 * spread / math.sqrt(len(values)))
 
 
-def verdict(rows: list[Row], differences: list[Difference]) -> str:
-    """Return one plain sentence: does meta-learning help here, against the best baseline?"""
-    if not differences:
-        return f"{rows[0].label} reaches {rows[0].accuracy:.1%}; no baselines were asked for."
-    by_name = {row.method: row for row in rows}
-    best = min(differences, key=lambda difference: difference.difference)
-    label, points = by_name[best.baseline].label, f"{abs(best.difference):.1%} ± {best.interval:.1%}"
+def verdict(own: Row, rows: list[Row], differences: list[Difference]) -> str:
+    """Return one plain sentence: does meta-learner ``own`` help here, against the best baseline?"""
+    against = [difference for difference in differences if difference.method == own.method]
+    if not against:
+        return f"{own.label} reaches {own.accuracy:.1%}; no baselines were asked for."
+    best = min(against, key=lambda difference: difference.difference)
+    label = next(row.label for row in rows if row.method == best.baseline)
+    points = f"{100 * abs(best.difference):.1f} ± {100 * best.interval:.1f} points"
     if best.better:
-        return f"{rows[0].label} helps: {points} better than the best baseline ({label}) on the same tasks."
+        return f"{own.label} helps: {points} better than the best baseline ({label}) on the same tasks."
     if best.difference < -best.interval:
-        return f"{rows[0].label} does not pay here: {label} is {points} better. Use {label} instead."
-    return f"No clear gain: {rows[0].label} and {label} differ by {points} on the same tasks."
+        return f"{own.label} does not pay here: {label} is {points} better. Use {label} instead."
+    return f"No clear gain: {own.label} and {label} differ by {points} on the same tasks."
+
+
+def _adapted(metalearner: MetaLearner) -> Method:
+    def method(task: Task, number: int) -> Tensor:
+        return metalearner(task.support, task.query, task.way)[1]
+
+    return method
 
 
 def _unadapted(backbone: Backbone) -> Method:

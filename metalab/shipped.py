@@ -21,13 +21,12 @@ from metalab.metalearners import MetaLearner, metalearners
 from metalab.pretraining import load_backbone, pretrain, save_backbone
 from metalab.progress import Progress
 from metalab.runs import RunStore
-from metalab.tasks import TaskShape
-from metalab.training import Trainer
+from metalab.training import Trainer, task_shape
 
 RECIPES: dict[str, dict[str, Any]] = {
-    "protonet": {},
-    "maml": {},
-    "film": {},
+    "protonet": {"steps": 1000},
+    "maml": {"steps": 600, "train_query": 3, "validate_every": 200},
+    "film": {"steps": 900},
 }
 """Settings of each shipped meta-learner, chosen on meta-validation; everything else is the default."""
 
@@ -100,7 +99,7 @@ def ship_metalearner(config: Config, path: Path) -> Iterator[Progress | Evaluati
     started = time.monotonic()
     yield from Trainer(learner, source, config).run()
     seconds = time.monotonic() - started
-    shape, evaluation = TaskShape(config.way, config.shot, config.query), None
+    shape, evaluation = task_shape(config, "test", source), None
     pretrained = copy.deepcopy(backbone).requires_grad_(False)
     for item in evaluate(learner, pretrained, source, shape, config.test_tasks):
         evaluation = item if isinstance(item, Evaluation) else evaluation

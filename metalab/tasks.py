@@ -106,6 +106,10 @@ class TaskSource(Protocol):
         """Map each group (alphabet) of ``split`` to its class ids."""
         ...
 
+    def largest_way(self, split: Split) -> int:
+        """Return the most classes that a task of ``split`` can have."""
+        ...
+
     def check(self, shape: TaskShape, split: Split) -> None:
         """Raise :class:`DataError` if ``split`` cannot form tasks of ``shape``."""
         ...

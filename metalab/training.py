@@ -27,6 +27,9 @@ from metalab.tasks import SPLITS, Split, TaskShape, TaskSource, seeded, task_lis
 
 VALIDATION_SEED = 1_000_003
 """Seed of the fixed meta-validation tasks, the same for every run."""
+AUTO_WAY = 20
+"""Way of meta-training tasks by default, where the source has so many classes: harder tasks teach more
+(ProtoNet, section 3.1; on meta-validation of glyphs it helped every method here)."""
 COUNTERS = ("step", "validated", "best", "looks_since_best")
 
 
@@ -38,14 +41,15 @@ def preflight(config: Config, source: TaskSource) -> None:
     """
     choose_device(config.device)
     for split in SPLITS:
-        source.check(task_shape(config, split), split)
+        source.check(task_shape(config, split, source), split)
     ready_backbone(config)
 
 
-def task_shape(config: Config, split: Split) -> TaskShape:
-    """Return the shape of the tasks that ``config`` draws from ``split``."""
+def task_shape(config: Config, split: Split, source: TaskSource) -> TaskShape:
+    """Return the shape of the tasks that ``config`` draws from ``split`` of ``source``."""
     if split == "train":
-        return TaskShape(config.train_way or config.way, config.shot, config.train_query)
+        way = config.train_way or max(config.way, min(AUTO_WAY, source.largest_way("train")))
+        return TaskShape(way, config.shot, config.train_query)
     return TaskShape(config.way, config.shot, config.query)
 
 
@@ -63,7 +67,7 @@ class Trainer:
         self.optimiser = torch.optim.AdamW(self.parameters, lr=config.lr, weight_decay=config.weight_decay)
         self.step, self.validated, self.best, self.looks_since_best = 0, -1, -1.0, 0
         self.best_state = self._copy()
-        self.shape = task_shape(config, "train")
+        self.shape = task_shape(config, "train", source)
         source.check(self.shape, "train")
 
     def run(self) -> Iterator[Progress]:
@@ -107,7 +111,7 @@ class Trainer:
 
     def _validate(self, runner: Runner) -> Progress:
         config = self.config
-        shape = task_shape(config, "validation")
+        shape = task_shape(config, "validation", self.source)
         tasks = task_list(
             self.source, config.validation_tasks, "validation", shape, VALIDATION_SEED, self.device
         )

@@ -84,7 +84,7 @@ def work(run: Run, mirror: Mirror) -> None:
         trainer.save(last)
         raise
 
-    shape = task_shape(config, "test")
+    shape = task_shape(config, "test", source)
     frozen = backbone.frozen_copy()
     for item in evaluate(learner, frozen, source, shape, config.test_tasks):
         if isinstance(item, Evaluation):

@@ -49,8 +49,7 @@ def sampled_task(model: Any, where: str) -> tuple[Any, list[str]]:
     from metalab.tasks import TaskShape, task_at
 
     source = source_of(data_settings(model.config), "digits" if where == DIGITS else None)
-    held = [len(ids) for ids in source.groups("test").values()]
-    most = sum(held) if source.episodes == "mixed" else max(held)
+    most = source.largest_way("test")
     row = st.columns([1, 1, 1, 2], vertical_alignment="bottom")
     way = row[0].number_input(
         "Way", 2, min(most, 50), min(5, most), key=f"way-{where}", help="Classes in the task."

@@ -39,4 +39,10 @@ def build(description: dict[str, Any]) -> Backbone:
     return BACKBONES[shape.pop("family")](**shape)
 
 
-__all__ = ["BACKBONES", "Backbone", "build", "create_backbone", "describe"]
+def same_weights(a: Backbone, b: Backbone) -> bool:
+    """Return whether two backbones have the same shape and weights."""
+    ours, theirs = a.state_dict(), b.state_dict()
+    return describe(a) == describe(b) and all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+__all__ = ["BACKBONES", "Backbone", "build", "create_backbone", "describe", "same_weights"]

@@ -21,7 +21,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from metalab.data.sampling import check_groups, choose_classes, episode
+from metalab.data.sampling import check_groups, choose_classes, episode, largest_way
 from metalab.errors import MetalabError
 from metalab.storage import atomic_write, home
 from metalab.tasks import SPLITS, Split, TaskBatch, TaskShape
@@ -307,6 +307,10 @@ class GlyphSource:
         """Return e.g. "Ա" or "Ж 90°"."""
         character, turn = self.glyphs.characters[class_id // 4], class_id % 4
         return character if not turn else f"{character} {90 * turn}°"
+
+    def largest_way(self, split: Split) -> int:
+        """Return the most classes that a task of ``split`` can have."""
+        return largest_way(self._ids[split], self.episodes)
 
     def check(self, shape: TaskShape, split: Split) -> None:
         """Raise :class:`DataError` if no alphabet of ``split`` has enough characters."""

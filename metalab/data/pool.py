@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from metalab.data.sampling import check_groups, choose_classes, episode
+from metalab.data.sampling import check_groups, choose_classes, episode, largest_way
 from metalab.errors import DataError
 from metalab.tasks import Split, TaskBatch, TaskShape
 
@@ -65,6 +65,10 @@ class PoolSource:
         """Return the class's name, with the angle if it is turned."""
         name, turn = self.names[class_id // 4], class_id % 4
         return name if not turn else f"{name} {90 * turn}°"
+
+    def largest_way(self, split: Split) -> int:
+        """Return the most classes that a task of ``split`` can have."""
+        return largest_way(self.groups(split), self.episodes)
 
     def check(self, shape: TaskShape, split: Split) -> None:
         """Raise :class:`DataError` if ``split`` has too few classes, or a class too few images."""

@@ -47,10 +47,15 @@ def episode(images: Tensor, classes: Tensor, shape: TaskShape) -> TaskBatch:
     )
 
 
+def largest_way(groups: dict[str, list[int]], episodes: str) -> int:
+    """Return the most classes that a task can have: those of the largest group, or, mixed, of all."""
+    sizes = [len(ids) for ids in groups.values()]
+    return sum(sizes) if episodes == "mixed" else max(sizes, default=0)
+
+
 def check_groups(groups: dict[str, list[int]], way: int, where: str, episodes: str) -> None:
     """Raise :class:`DataError` unless some group (or, mixed, all together) can form ``way``-way tasks."""
-    sizes = [len(ids) for ids in groups.values()]
-    largest = sum(sizes) if episodes == "mixed" else max(sizes, default=0)
+    largest = largest_way(groups, episodes)
     if largest < way:
         raise DataError(
             f"{way}-way tasks need {way} classes to choose from, the largest group has {largest}",

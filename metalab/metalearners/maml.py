@@ -26,10 +26,10 @@ class MAML(MetaLearner):
 
         model_config = ConfigDict(extra="forbid", frozen=True)
         inner_steps: int = Field(
-            5, ge=1, le=100, title="Inner steps", description="Gradient steps on the support set."
+            3, ge=1, le=100, title="Inner steps", description="Gradient steps on the support set."
         )
         inner_lr: float = Field(
-            0.1, gt=0, le=100, title="Inner rate", description="Step size of the inner loop."
+            0.05, gt=0, le=100, title="Inner rate", description="Step size of the inner loop."
         )
         head: Literal["prototypes", "shared"] = Field(
             "prototypes",

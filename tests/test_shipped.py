@@ -1,0 +1,54 @@
+"""What comes with metalab: it loads, says how it was made, and is as good as it says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from metalab.checkpoints import SHIPPED
+from metalab.data import create_source
+from metalab.errors import CheckpointError, RunError
+from metalab.evaluation import evaluate
+from metalab.metalearners import metalearners
+from metalab.shipped import load_trained, recipe, shipped
+from metalab.tasks import TaskShape
+
+
+def test_every_metalearner_is_shipped_with_its_evaluation() -> None:
+    found = shipped()
+    assert list(found) == list(metalearners())
+    for name, model in found.items():
+        assert model.config == recipe(name), "made by the recipe that is written down"
+        assert model.evaluation["rows"][0]["tasks"] >= 600
+        assert len(model.evaluation["rows"]) == 5
+        assert model.evaluation["seconds"] <= 300, "five minutes of meta-training"
+
+
+def test_weights_are_small_enough_to_ship() -> None:
+    assert sum(file.stat().st_size for file in SHIPPED.iterdir()) < 10e6
+
+
+@pytest.mark.parametrize("name", list(metalearners()))
+def test_shipped_models_are_as_good_as_they_say(name: str) -> None:
+    """64 of the 600 tasks; the whole table is the README's command."""
+    trained, claimed = load_trained(name), shipped()[name].evaluation
+    source = create_source(trained.config)
+    *_, table = evaluate(
+        trained.metalearner, trained.pretrained, source, TaskShape(5, 1, 15), 64, baselines=False
+    )
+    row = table.rows[0]
+    assert abs(row.accuracy - claimed["rows"][0]["accuracy"]) < 2 * row.interval
+
+
+def test_unknown_and_unfinished_models() -> None:
+    with pytest.raises(RunError, match="there is no run 'nothing'"):
+        load_trained("nothing")
+
+
+def test_a_damaged_checkpoint_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = (SHIPPED / "protonet.safetensors").read_bytes()
+    (tmp_path / "protonet.safetensors").write_bytes(content[: len(content) // 2])
+    monkeypatch.setattr("metalab.shipped.SHIPPED", tmp_path)
+    with pytest.raises(CheckpointError, match="damaged"):
+        load_trained("protonet")

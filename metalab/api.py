@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from metalab.adaptation import AdaptedModel, adapt
-from metalab.backbones import Backbone, create_backbone
+from metalab.backbones import Backbone, create_backbone, seeded_initialisation
 from metalab.config import Config
 from metalab.data import create_source
 from metalab.errors import DataError
@@ -66,8 +65,7 @@ def create_metalearner(
     """
     checked = check_options(name, options)
     backbone = create_pretrain_model() if backbone is None else copy.deepcopy(backbone)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded_initialisation(seed):
         return get_metalearner(name)(backbone, checked).to(backbone.input_mean.device)
 
 

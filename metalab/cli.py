@@ -74,9 +74,12 @@ def parser() -> argparse.ArgumentParser:
     predict.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="image files")
 
     ship = command("ship", _ship, "make the checkpoints that come with metalab")
-    ship.add_argument("names", nargs="*", metavar="NAME", help="backbone or meta-learners (default: all)")
+    ship.add_argument(
+        "names", nargs="*", metavar="NAME", help="conv4, a meta-learner, evaluation (default: all)"
+    )
 
-    bench = command("bench", _bench, "measure: how long adapting a shipped model to a task takes")
+    bench = command("bench", _bench, "measure on this machine")
+    bench.add_argument("name", choices=("adapt",), help="adapt: how long adapting a shipped model takes")
     bench.add_argument("--repeat", type=int, default=20, help="tasks per model (default: 20)")
     return top
 
@@ -336,40 +339,30 @@ def _predict(arguments: argparse.Namespace) -> int:
 
 def _ship(arguments: argparse.Namespace) -> int:
     from metalab.checkpoints import SHIPPED
+    from metalab.config import Config
     from metalab.evaluation import Evaluation
-    from metalab.shipped import RECIPES, recipe, ship_backbone, ship_metalearner
+    from metalab.shipped import RECIPES, recipe, ship_backbone, ship_evaluation, ship_metalearner
 
-    for name in arguments.names or ["conv4", *RECIPES]:
+    for name in arguments.names or ["conv4", *RECIPES, "evaluation"]:
         path = SHIPPED / f"{name}.safetensors"
-        is_backbone = name not in RECIPES
-        config = recipe("protonet").replace(backbone=name) if is_backbone else recipe(name)
+        if name == "evaluation":
+            work: Iterator[Any] = ship_evaluation(SHIPPED)
+        elif name in RECIPES:
+            work = ship_metalearner(recipe(name), path)
+        else:
+            work = ship_backbone(Config.create(backbone=name), path)
         with _bar() as show:
-            for item in (ship_backbone if is_backbone else ship_metalearner)(config, path):
+            for item in work:
                 if isinstance(item, Evaluation):
                     _table(item.as_dict())
                 else:
                     show(item)
-        print(f"wrote {path.name}, {path.stat().st_size / 1e6:.1f} MB")
     return 0
 
 
 def _bench(arguments: argparse.Namespace) -> int:
-    import numpy as np
+    from metalab.bench.adapt import adapt
 
-    from metalab.data import create_source
-    from metalab.inspection import inspect_task
-    from metalab.shipped import load_trained, shipped
-    from metalab.tasks import TaskShape, task_at
-
-    for name in shipped():
-        trained = load_trained(name)
-        source, shape = create_source(trained.config), TaskShape(5, 5, 15)
-        seconds = []
-        for number in range(arguments.repeat):
-            task = task_at(source, number, "test", shape, seed=1)
-            seconds.append(inspect_task(trained.metalearner, trained.pretrained, task).seconds)
-        print(
-            f"{name:<10} adapt and predict 75 images, 5-way 5-shot: median {np.median(seconds):.3f} s, "
-            f"slowest of {arguments.repeat} {max(seconds):.3f} s (first included)"
-        )
+    for line in adapt(arguments.repeat):
+        print(line, flush=True)
     return 0

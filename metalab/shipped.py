@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import copy
+import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,6 +21,7 @@ from metalab.metalearners import MetaLearner, metalearners
 from metalab.pretraining import load_backbone, pretrain, save_backbone
 from metalab.progress import Progress
 from metalab.runs import RunStore
+from metalab.storage import atomic_write, to_json
 from metalab.training import Trainer, task_shape
 
 RECIPES: dict[str, dict[str, Any]] = {
@@ -31,14 +32,18 @@ RECIPES: dict[str, dict[str, Any]] = {
 """Settings of each shipped meta-learner, chosen on meta-validation; everything else is the default."""
 
 
+TABLE = "evaluation.json"
+"""The evaluation of all shipped meta-learners together, beside their weights."""
+
+
 @dataclass(frozen=True)
 class Shipped:
-    """A trained meta-learner: its file, its configuration, and its evaluation when it was made."""
+    """A trained meta-learner: its file, its configuration, and the seconds that meta-training took."""
 
     name: str
     path: Path
     config: Config
-    evaluation: dict[str, Any]
+    seconds: int
 
 
 def shipped() -> dict[str, Shipped]:
@@ -48,8 +53,14 @@ def shipped() -> dict[str, Shipped]:
         path = SHIPPED / f"{name}.safetensors"
         if path.is_file():
             meta = load_checkpoint(path, "metalearner")[1]
-            found[name] = Shipped(name, path, Config.create(**meta["config"]), meta["evaluation"])
+            found[name] = Shipped(name, path, Config.create(**meta["config"]), meta["seconds"])
     return found
+
+
+def shipped_evaluation() -> dict[str, Any] | None:
+    """Return the table of the shipped meta-learners and the baselines (as :class:`Evaluation`), if any."""
+    path = SHIPPED / TABLE
+    return json.loads(path.read_bytes()) if path.is_file() else None
 
 
 @dataclass(frozen=True)
@@ -91,22 +102,26 @@ def ship_backbone(config: Config, path: Path) -> Iterator[Progress]:
     save_backbone(path, backbone)
 
 
-def ship_metalearner(config: Config, path: Path) -> Iterator[Progress | Evaluation]:
-    """Meta-train, evaluate on the held-out tasks of ``config``, and write the checkpoint to ``path``."""
+def ship_metalearner(config: Config, path: Path) -> Iterator[Progress]:
+    """Meta-train by ``config`` and write the checkpoint to ``path``."""
     source = create_source(config)
     backbone = create_pretrain_model(config, source)
     learner = create_metalearner(config.metalearner, backbone, seed=config.seed, **config.options)
     started = time.monotonic()
     yield from Trainer(learner, source, config).run()
-    seconds = time.monotonic() - started
-    shape, evaluation = task_shape(config, "test", source), None
-    pretrained = copy.deepcopy(backbone).requires_grad_(False)
-    for item in evaluate(learner, pretrained, source, shape, config.test_tasks):
-        evaluation = item if isinstance(item, Evaluation) else evaluation
-        yield item
-    meta = {
-        "config": config.model_dump(mode="json"),
-        "evaluation": {**evaluation.as_dict(), "seconds": round(seconds)} if evaluation else {},
-        **describe(learner),
-    }
+    seconds = round(time.monotonic() - started)
+    meta = {"config": config.model_dump(mode="json"), "seconds": seconds, **describe(learner)}
     save_checkpoint(path, "metalearner", learner.state_dict(), meta)
+
+
+def ship_evaluation(folder: Path) -> Iterator[Progress | Evaluation]:
+    """Evaluate all shipped meta-learners on the same held-out tasks and write the table into ``folder``."""
+    config = Config.create()
+    source, trained = create_source(config), {name: load_trained(name) for name in shipped()}
+    learners = {name: one.metalearner for name, one in trained.items()}
+    pretrained = next(iter(trained.values())).pretrained
+    shape = task_shape(config, "test", source)
+    for item in evaluate(learners, pretrained, source, shape, config.test_tasks):
+        if isinstance(item, Evaluation):
+            atomic_write(folder / TABLE, to_json(item.as_dict(), indent=1))
+        yield item

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import copy
 import platform
 import sys
 import time
@@ -13,6 +12,7 @@ from pathlib import Path
 import torch
 
 from metalab.adaptation import describe
+from metalab.api import create_metalearner
 from metalab.backbones import Backbone, create_backbone
 from metalab.checkpoints import save_checkpoint
 from metalab.config import FORMAT, Config
@@ -22,7 +22,7 @@ from metalab.errors import MetalabError, StorageError
 from metalab.evaluation import TEST_SEED, Evaluation, evaluate
 from metalab.execution import choose_device
 from metalab.inspection import inspect_task
-from metalab.metalearners import MetaLearner, check_options, get_metalearner
+from metalab.metalearners import MetaLearner
 from metalab.mirror import Mirror
 from metalab.pretraining import load_backbone, pretrain, ready_backbone, save_backbone
 from metalab.progress import Progress
@@ -62,10 +62,7 @@ def work(run: Run, mirror: Mirror) -> None:
         backbone = backbone.to(device)
         save_backbone(pretrained_file, backbone)
 
-    options = check_options(config.metalearner, config.options)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
-        learner = get_metalearner(config.metalearner)(copy.deepcopy(backbone), options).to(device)
+    learner = create_metalearner(config.metalearner, backbone, seed=config.seed, **config.options)
     trainer, last = Trainer(learner, source, config), run.checkpoint("last")
     if last.exists():
         trainer.load(last)

@@ -34,7 +34,7 @@ def try_it_now() -> None:
     from metalab import plots
     from metalab.inspection import inspect_task
     from metalab.metalearners import get_metalearner
-    from metalab.shipped import shipped
+    from metalab.shipped import shipped, shipped_evaluation
     from metalab.tasks import TaskShape, task_at
 
     models = shipped()
@@ -78,14 +78,14 @@ def try_it_now() -> None:
     task_metrics(view)
     sheets(view, view.stages[-1].name)
     picture(view, "try-picture")
-    evaluation = models[name].evaluation
-    with st.expander(f"How good is it over {evaluation['rows'][0]['tasks']} such tasks? Honest numbers"):
-        st.markdown(f"**{evaluation['verdict']}**")
-        st.plotly_chart(plots.evaluation_bars(evaluation), width="stretch", key=f"bars-{name}", config=CHART)
-        st.caption(
-            f"{evaluation['way']}-way {evaluation['shot']}-shot on held-out scripts, mean and 95 % interval, "
-            "the same tasks for every row."
-        )
+    if evaluation := shipped_evaluation():
+        with st.expander(f"How good is it over {evaluation['rows'][0]['tasks']} such tasks? Honest numbers"):
+            st.markdown(f"**{evaluation['verdict']}**")
+            st.plotly_chart(plots.evaluation_bars(evaluation), width="stretch", key="bars", config=CHART)
+            st.caption(
+                f"{evaluation['way']}-way {evaluation['shot']}-shot on held-out scripts, mean and 95 % "
+                "interval, the same tasks for every row."
+            )
 
 
 left, right = st.columns([3, 1], vertical_alignment="bottom")

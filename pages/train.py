@@ -47,7 +47,8 @@ def headline(status: Status, history: list[dict[str, Any]]) -> None:
         share = min(1.0, status.step / status.steps) if status.steps else 0.0
         unit = "images" if status.stage == "pre-training" else "tasks"
         rate = f" · {status.rate:,.1f} {unit}/s" if status.rate else ""
-        st.progress(share, f"{STAGES.get(status.stage, 'Starting')}{rate}")
+        words = status.message if status.state == "queued" else STAGES.get(status.stage, "Starting")
+        st.progress(share, f"{words}{rate}")
     if status.error:
         st.error(status.error, icon=":material/error:")
 

@@ -71,6 +71,17 @@ def page() -> Iterator[Page]:
         browser.close()
 
 
+def shoot(page: Page, name: str) -> None:
+    """Keep a picture of the whole page in the folder that METALAB_SCREENSHOTS names, if it is set."""
+    if folder := os.environ.get("METALAB_SCREENSHOTS"):
+        size = page.viewport_size
+        height = page.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight")
+        page.set_viewport_size({"width": 1360, "height": min(height, 3000)})
+        page.wait_for_timeout(1500)
+        page.screenshot(path=Path(folder) / f"{name}.png")
+        page.set_viewport_size(size)
+
+
 def no_error(page: Page) -> None:
     assert page.get_by_test_id("stException").count() == 0, page.get_by_test_id("stException").inner_text()
 
@@ -87,6 +98,8 @@ def test_try_it_now(address: str, page: Page) -> None:
     expect(page.locator(".ml-task tbody tr")).to_have_count(5)
     expect(page.locator(".ml-task td:nth-child(3) img")).to_have_count(75)
     expect(page.locator(".js-plotly-plot .scatterlayer .points path").first).to_be_visible()
+    expect(page.get_by_text("UMAP, one fit for all stages").first).to_be_visible()
+    shoot(page, "home")
     first = page.locator(".ml-task img").first.get_attribute("src")
     page.get_by_role("button", name="Another task").click()
     expect(page.locator(".ml-task img").first).not_to_have_attribute("src", first or "")
@@ -102,6 +115,7 @@ def test_train_reload_and_see(address: str, page: Page) -> None:
         fill(page, label, value)
     page.get_by_label("Name of the run").fill("from the browser")
     page.get_by_label("Name of the run").press("Enter")
+    shoot(page, "setup")
     page.get_by_role("button", name="Start training").click()
 
     expect(page.get_by_role("heading", name="Train", exact=True)).to_be_visible()
@@ -110,6 +124,7 @@ def test_train_reload_and_see(address: str, page: Page) -> None:
     expect(page.get_by_text("Meta-training (step 3)")).to_be_visible()
     expect(page.get_by_role("button", name="Stop")).to_be_visible()
     assert "run=" in page.url
+    shoot(page, "train")
 
     expect(page.get_by_text("Does meta-learning help here?")).to_be_visible()
     expect(page.get_by_text("What adaptation changed")).to_be_visible()
@@ -117,10 +132,12 @@ def test_train_reload_and_see(address: str, page: Page) -> None:
     plot = page.locator(".js-plotly-plot").filter(has_text="one fit for all stages").first
     assert plot.locator(".scatterlayer .points path").count() >= 160, "80 examples before, 80 after"
     no_error(page)
+    shoot(page, "results")
 
     page.get_by_role("button", name="Adapt and see").click()
     expect(page.get_by_role("heading", name="Adapt and see")).to_be_visible()
     expect(page.locator(".ml-task tbody tr")).to_have_count(5)
+    shoot(page, "adapt")
     with page.expect_download() as download:
         page.get_by_role("button", name="Download the adapted model").click()
     import metalab

@@ -78,7 +78,7 @@ def test_preflight_finds_what_would_fail_later(tmp_path: Path) -> None:
     source = create_source(config)
     preflight(config, source)
     with pytest.raises(DataError, match="validation split"):
-        preflight(config.replace(way=60), source)
+        preflight(config.replace(way=150), source)
     with pytest.raises(ConfigError, match="no cuda:99"):
         preflight(config.replace(device="cuda:99"), source)
     with pytest.raises(CheckpointError, match="no such file"):

@@ -115,6 +115,8 @@ def pictures(folder: Path, classes: int, each: int) -> Path:
 
 def test_image_folder_and_zip_agree(tmp_path: Path) -> None:
     folder = pictures(tmp_path / "images", 12, 5)
+    (folder / "class00" / "._0.png").write_bytes(b"what macOS leaves behind")
+    (folder / "class00" / "notes.txt").write_text("no image")
     archive = shutil.make_archive(str(tmp_path / "images"), "zip", folder)
     for channels in (1, 3):
         a, b = image_folder(folder, 16, channels), image_folder(archive, 16, channels)

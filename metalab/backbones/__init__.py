@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from metalab.backbones.base import Backbone
+from metalab.backbones.base import Backbone, seeded_initialisation
 from metalab.backbones.conv4 import Conv4
 from metalab.backbones.resnet12 import ResNet12
 from metalab.config import Config
@@ -17,8 +17,7 @@ SHAPE = ("channels", "size", "width", "normalisation")
 
 def create_backbone(config: Config) -> Backbone:
     """Return a randomly initialised backbone, the same for the same ``config.seed``."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
+    with seeded_initialisation(config.seed):
         return BACKBONES[config.backbone](
             channels=config.channels,
             size=config.image_size,
@@ -45,4 +44,12 @@ def same_weights(a: Backbone, b: Backbone) -> bool:
     return describe(a) == describe(b) and all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
-__all__ = ["BACKBONES", "Backbone", "build", "create_backbone", "describe", "same_weights"]
+__all__ = [
+    "BACKBONES",
+    "Backbone",
+    "build",
+    "create_backbone",
+    "describe",
+    "same_weights",
+    "seeded_initialisation",
+]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import copy
 import math
+import threading
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Literal
 
 import torch
@@ -16,6 +18,20 @@ Normalisation = Literal["running", "group", "batch"]
 Params = Mapping[str, Tensor]
 Film = Sequence[tuple[Tensor, Tensor]]
 """Per block a pair (gamma, beta), each (channels of the block,): features become (1 + gamma) * h + beta."""
+
+
+_INITIALISING = threading.Lock()
+
+
+@contextmanager
+def seeded_initialisation(seed: int) -> Iterator[None]:
+    """Let modules made inside draw their initial weights from ``seed``; the global generator is as before.
+
+    Torch's layers draw from that one generator alone, so threads take turns.
+    """
+    with _INITIALISING, torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
 
 
 class Backbone(nn.Module, ABC):
@@ -55,8 +71,7 @@ class Backbone(nn.Module, ABC):
 
     def fresh(self, seed: int) -> Backbone:
         """Return a newly initialised backbone of the same shape, with the same input statistics."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with seeded_initialisation(seed):
             new = type(self)(self.channels, self.size, self.width, self.normalisation)
         new.input_mean.copy_(self.input_mean)
         new.input_std.copy_(self.input_std)

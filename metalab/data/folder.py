@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import BinaryIO
 
 import numpy as np
@@ -134,20 +134,24 @@ def _files(path: Path | BinaryIO, where: Path) -> Iterator[tuple[str, bytes]]:
     try:
         if isinstance(path, Path) and path.is_dir():
             for file in sorted(path.glob("*/*")):
-                if file.suffix.lower() in ENDINGS and file.is_file():
+                if _is_image(file) and file.is_file():
                     _check_size(file.stat().st_size, str(file))
                     yield str(file.relative_to(path)), file.read_bytes()
             return
         with zipfile.ZipFile(path) as archive:
             for entry in sorted(archive.infolist(), key=lambda entry: entry.filename):
                 name = PurePosixPath(entry.filename)
-                if name.suffix.lower() in ENDINGS and len(name.parts) >= 2 and name.parts[0] != "__MACOSX":
+                if _is_image(name) and len(name.parts) >= 2 and name.parts[0] != "__MACOSX":
                     _check_size(entry.file_size, f"{where}: {name}")
                     yield str(name), archive.read(entry)
     except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError) as error:
         raise DataError(
             f"cannot be read ({error})", where=where, fix="Give a folder or an ordinary zip"
         ) from None
+
+
+def _is_image(path: PurePath) -> bool:
+    return path.suffix.lower() in ENDINGS and not path.name.startswith(".")  # "._x.png": macOS' own notes
 
 
 def _check_size(size: int, where: str) -> None:

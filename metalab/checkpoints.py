@@ -57,7 +57,7 @@ def load_checkpoint(path: Path | str, kind: str) -> tuple[dict[str, Tensor], dic
         )
     if meta.get("kind") != kind:
         raise CheckpointError(
-            f"holds a {meta.get('kind')}, not a {kind}", where=path, fix="Choose another file"
+            f"holds {meta.get('kind')!r}, not {kind!r}", where=path, fix="Choose another file"
         )
     return tensors, meta
 

@@ -17,7 +17,7 @@ from pages.common import WORDS, data_settings, duration, errors_in_place, source
 SOURCES = {
     "glyphs": "Characters (embedded)",
     "omniglot": "Omniglot (a folder of its zips)",
-    "image-folder": "Own images (a folder or zip on the server)",
+    "image-folder": "Own images (a zip, or a folder on the server)",
 }
 MINE = ("source", "data", "way", "shot", "metalearner", "steps")
 """Fields that the page lays out itself; the others are in the expander, made from their metadata."""
@@ -85,7 +85,20 @@ def form() -> Config | None:
         help="Where the many earlier tasks come from. Classes are split so that meta-train, meta-validation "
         "and meta-test share none.",
     )
-    if values["source"] != "glyphs":
+    upload = None
+    if values["source"] == "image-folder":
+        upload = st.file_uploader(
+            "A zip with one folder per class",
+            type="zip",
+            key="set-upload",
+            help="For meta-training ten classes or more: they are split 60/20/20 into meta-train, "
+            "meta-validation and meta-test. With fewer, go to *Adapt and see*.",
+        )
+    if upload is not None:
+        from metalab.data.folder import keep_upload
+
+        values["data"] = keep_upload(upload.getvalue())
+    elif values["source"] != "glyphs":
         values["data"] = (
             st.text_input("Path on the server", key="set-data", placeholder="/data/omniglot") or None
         )

@@ -6,9 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import save_file
 from sklearn.datasets import load_digits
 
 import metalab
+from metalab.checkpoints import save_checkpoint
 from metalab.errors import CheckpointError, ConfigError, DataError
 
 CONFIG = {
@@ -89,3 +92,23 @@ def test_unknown_names(backbone, tmp_path: Path) -> None:
         metalab.Config.create(way=1)
     with pytest.raises(CheckpointError, match="no such file"):
         metalab.load(tmp_path / "absent")
+
+
+def test_checkpoints_of_other_kinds_and_versions(backbone, drawings, tmp_path: Path) -> None:
+    learner = metalab.create_metalearner("protonet", backbone)
+    model = metalab.task_learning(learner, drawings[0][:9], drawings[1][:9], drawings[0][:1]).model
+    path = tmp_path / "model.safetensors"
+    save_checkpoint(path, "backbone", {"a": torch.zeros(1)}, {})
+    with pytest.raises(CheckpointError, match="holds 'backbone', not 'adapted-model'"):
+        metalab.load(path)
+    content = model.to_bytes().replace(rb"\"format\": 1", rb"\"format\": 9")
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match="written in format 9, this version reads 1"):
+        metalab.load(path)
+    save_file({"a": torch.zeros(1)}, path)
+    with pytest.raises(CheckpointError, match="but not metalab's"):
+        metalab.load(path)
+    content = model.to_bytes()
+    path.write_bytes(content[:-100])
+    with pytest.raises(CheckpointError, match="damaged"):
+        metalab.load(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 from PIL import Image
 
 from metalab.data.digits import digits
-from metalab.data.folder import image_folder
+from metalab.data.folder import image_folder, keep_upload, read_classes, read_file
 from metalab.data.glyphs import SCRIPTS, GlyphSource
 from metalab.data.omniglot import omniglot
 from metalab.errors import DataError
@@ -136,3 +137,39 @@ def test_image_folder_says_what_is_wrong(tmp_path: Path) -> None:
     (few / "class01" / "0.png").write_bytes(b"no image")
     with pytest.raises(DataError, match=r"0\.png: not a readable image"):
         image_folder(few)
+
+
+def test_an_upload_is_kept_under_its_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("METALAB_HOME", str(tmp_path / "home"))
+    archive = Path(shutil.make_archive(str(tmp_path / "a"), "zip", pictures(tmp_path / "images", 3, 2)))
+    kept = keep_upload(archive.read_bytes())
+    assert kept == keep_upload(archive.read_bytes())
+    assert kept.is_relative_to(tmp_path / "home")
+    assert list(read_classes(kept, 16, 1)) == ["class00", "class01", "class02"]
+    with pytest.raises(DataError, match="not a zip"):
+        keep_upload(b"MZ not a zip")
+
+
+def test_a_zip_cannot_reach_outside(tmp_path: Path) -> None:
+    image = pictures(tmp_path / "images", 1, 1) / "class00" / "0.png"
+    with zipfile.ZipFile(tmp_path / "evil.zip", "w") as archive:
+        archive.write(image, "../../outside/a.png")
+        archive.write(image, "/etc/b.png")
+    assert set(read_classes(tmp_path / "evil.zip", 16, 1)) == {"outside", "etc"}, "names only, never paths"
+    assert not (tmp_path.parent / "outside").exists()
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA", "P", "CMYK", "I;16", "1"])
+def test_images_of_every_kind(tmp_path: Path, mode: str) -> None:
+    drawing = Image.new("L", (30, 20), 255)
+    drawing.paste(0, (10, 5, 20, 15))
+    if mode == "I;16":
+        image = Image.fromarray(np.asarray(drawing).astype(np.uint16) * 257)
+    else:
+        image = drawing.convert("RGB").convert(mode) if mode != "LA" else drawing.convert("LA")
+    path = tmp_path / ("a.tif" if mode in ("CMYK", "I;16") else "a.png")
+    image.save(path)
+    pixels = read_file(path, 16, 1)
+    assert pixels.shape == (1, 16, 16)
+    assert pixels[0, 8, 8] > 0.9, "ink is light"
+    assert pixels[0, 0, 0] < 0.1, "paper is dark"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import zipfile
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from metalab.data.pool import PoolSource
 from metalab.errors import DataError
+from metalab.storage import atomic_write, home
 from metalab.tasks import Examples, Split, Task
 
 ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff"}
@@ -74,6 +76,20 @@ def read_classes(path: Path | str | BinaryIO, size: int, channels: int) -> dict[
             fix="Put each class's images into a sub-folder of its own",
         )
     return {name: np.stack(found[name]) for name in sorted(found)}
+
+
+def keep_upload(content: bytes) -> Path:
+    """Keep an uploaded zip below metalab's home, named by its content, and return its path.
+
+    Training reads it long after the page is gone. Its name comes from nobody, and nothing is extracted.
+    Raises :class:`DataError` when it is no zip, and :class:`StorageError`.
+    """
+    if not zipfile.is_zipfile(io.BytesIO(content)):
+        raise DataError("not a zip", where="upload", fix="Zip a folder that has one sub-folder per class")
+    path = home() / "uploads" / f"{hashlib.sha256(content).hexdigest()[:16]}.zip"
+    if not path.is_file():
+        atomic_write(path, content)
+    return path
 
 
 def own_task(

@@ -43,8 +43,12 @@ def parser() -> argparse.ArgumentParser:
     resume = command("resume", _resume, "continue a stopped or failed run from its last checkpoint")
     resume.add_argument("run", help="the run's id (see: runs)")
 
-    runs = command("runs", _runs, "list the runs, or show one")
+    runs = command("runs", _runs, "list the runs, or show, stop or delete one")
     runs.add_argument("run", nargs="?", help="a run's id")
+    action = runs.add_mutually_exclusive_group()
+    action.add_argument("--stop", action="store_true", help="stop it; it saves a checkpoint first")
+    action.add_argument("--delete", action="store_true", help="delete it with all its files")
+    action.add_argument("--log", action="store_true", help="print the end of its log")
 
     evaluate = command("evaluate", _evaluate, "measure a trained model and the baselines on held-out tasks")
     evaluate.add_argument(
@@ -208,7 +212,8 @@ def _follow(run: Any) -> int:
                 status = backend.status(run)
                 if status.steps and bar.total != status.steps:
                     bar.reset(total=status.steps)
-                bar.set_description(status.stage or status.state)
+                waiting = status.message if status.state == "queued" else ""
+                bar.set_description(waiting or status.stage or status.state)
                 bar.update(status.step - bar.n)
     except KeyboardInterrupt:
         backend.cancel(run)
@@ -252,11 +257,24 @@ def _runs(arguments: argparse.Namespace) -> int:
     store = RunStore()
     backend = LocalBackend(store)
     if arguments.run is None:
+        if arguments.stop or arguments.delete or arguments.log:
+            raise ConfigError("which run?", where="runs", fix="Give its id (see: runs)")
         for run in store.list():
             status = backend.status(run)
             print(f"{run.id}  {status.state:<8} {status.stage:<14} {status.step}/{status.steps}  {run.name}")
         return 0
     run = store.get(arguments.run)
+    if arguments.stop:
+        backend.cancel(run)
+        print(f"stopping; continue with: python -m metalab resume {run.id}")
+        return 0
+    if arguments.delete:
+        store.delete(run.id)
+        print(f"deleted {run.id}")
+        return 0
+    if arguments.log:
+        print(run.tail_log())
+        return 0
     status = backend.status(run)
     print(f"{run.name}: {status.state} {status.error or ''}")
     print(run.config.to_json())

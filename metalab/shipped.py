@@ -27,7 +27,7 @@ from metalab.training import Trainer, task_shape
 RECIPES: dict[str, dict[str, Any]] = {
     "protonet": {"steps": 1000},
     "maml": {"steps": 600, "train_query": 3, "validate_every": 200},
-    "film": {"steps": 900},
+    "film": {},
 }
 """Settings of each shipped meta-learner, chosen on meta-validation; everything else is the default."""
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import typing
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
+from pydantic.fields import FieldInfo
 
 from metalab.config import Config
 from metalab.errors import ConfigError
@@ -23,52 +25,41 @@ MINE = ("source", "data", "way", "shot", "metalearner", "steps")
 """Fields that the page lays out itself; the others are in the expander, made from their metadata."""
 
 
-def field(name: str, **given: Any) -> Any:
-    """Show the form field of setting ``name`` and return its value."""
-    info = Config.model_fields[name]
-    label, help, key = info.title or name, info.description, f"set-{name}"
-    default = given.pop("default", info.default)
-    literal = next(
-        (
-            a
-            for a in (info.annotation, *typing.get_args(info.annotation))
-            if typing.get_origin(a) is typing.Literal
-        ),
-        None,
-    )
-    if literal is not None and name != "pretrained":
+def control(key: str, info: FieldInfo) -> Any:
+    """Show the form field that fits the setting ``info`` and return its value."""
+    label, help, default = info.title or key, info.description, info.default
+    kinds = (info.annotation, *typing.get_args(info.annotation))
+    literal = next((kind for kind in kinds if typing.get_origin(kind) is typing.Literal), None)
+    limits = {
+        name: getattr(item, name) for item in info.metadata for name in ("ge", "le") if hasattr(item, name)
+    }
+    if literal is not None and Path not in kinds:
         options = list(typing.get_args(literal))
-        return st.selectbox(label, options, index=options.index(default), help=help, key=key, **given)
-    if info.annotation is bool:
-        return st.toggle(label, value=default, help=help, key=key, **given)
-    if info.annotation in (int, int | None):
-        limits = {type(m).__name__: m for m in info.metadata}
-        low = limits["Ge"].ge if "Ge" in limits else None
-        high = limits["Le"].le if "Le" in limits else None
+        return st.selectbox(label, options, index=options.index(default), help=help, key=key)
+    if bool in kinds:
+        return st.toggle(label, value=default, help=help, key=key)
+    if int in kinds:
+        low, high = limits.get("ge"), limits.get("le")
         return st.number_input(
-            label, min_value=low, max_value=high, value=default, step=1, help=help, key=key, **given
+            label, min_value=low, max_value=high, value=default, step=1, help=help, key=key
         )
-    if info.annotation is float:
-        return st.number_input(label, value=default, format="%g", help=help, key=key, **given)
-    return st.text_input(label, value=str(default or ""), help=help, key=key, **given) or default
+    if float in kinds:
+        return st.number_input(label, value=float(default), format="%g", help=help, key=key)
+    return st.text_input(label, value=str(default or ""), help=help, key=key) or default
+
+
+def field(name: str) -> Any:
+    """Show the form field of setting ``name`` and return its value."""
+    return control(f"set-{name}", Config.model_fields[name])
 
 
 def options_of(metalearner: str) -> dict[str, Any]:
     """Show the options of a meta-learner and return those that differ from its defaults."""
     from metalab.metalearners import get_metalearner
 
-    changed = {}
-    for name, info in get_metalearner(metalearner).Options.model_fields.items():
-        key, label = f"option-{metalearner}-{name}", info.title or name
-        if info.annotation is bool:
-            value: Any = st.toggle(label, value=info.default, help=info.description, key=key)
-        elif info.annotation is int:
-            value = st.number_input(label, value=info.default, step=1, help=info.description, key=key)
-        else:
-            value = st.number_input(label, value=info.default, format="%g", help=info.description, key=key)
-        if value != info.default:
-            changed[name] = value
-    return changed
+    fields = get_metalearner(metalearner).Options.model_fields
+    values = {name: control(f"option-{metalearner}-{name}", info) for name, info in fields.items()}
+    return {name: value for name, value in values.items() if value != fields[name].default}
 
 
 def form() -> Config | None:

@@ -14,6 +14,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from metalab.cli import main
+from metalab.config import Config
 from metalab.runs import RunStore
 
 TINY = ["--image-size", "16", "--width", "8", "--way", "3", "--pretrain-steps", "10", "--steps", "6"]
@@ -67,6 +68,17 @@ def test_train_shows_the_table_and_keeps_the_run(run_id: str, capsys: pytest.Cap
     shown = capsys.readouterr().out
     for words in ("from the command line: done", "Frozen features + nearest centroid", '"seed": 0'):
         assert words in shown
+
+
+def test_runs_stops_shows_and_deletes(capsys: pytest.CaptureFixture[str]) -> None:
+    run = RunStore().create(Config.create(), "to be deleted")
+    refused(capsys, ["runs", run.id, "--stop"], "not active")
+    run.log_path.write_text("the last line\n")
+    assert main(["runs", run.id, "--log"]) == 0
+    assert "the last line" in capsys.readouterr().out
+    assert main(["runs", run.id, "--delete"]) == 0
+    assert not run.path.exists()
+    refused(capsys, ["runs", "--delete"], "which run?")
 
 
 def test_resume_of_a_finished_run_is_refused(run_id: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,7 +9,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from metalab.config import Config
-from metalab.metalearners import metalearners
+from metalab.metalearners import get_metalearner, metalearners
 from metalab.runs import RunStore
 from metalab.shipped import shipped
 
@@ -69,6 +69,16 @@ def test_setup_starts_nothing_that_contradicts_itself(home: Path) -> None:
     app.text_input(key="set-data").set_value(str(home / "nowhere")).run()
     assert any("no such file or folder" in error.value for error in app.error)
     assert not app.exception
+
+
+@pytest.mark.parametrize("name", list(metalearners()))
+def test_every_method_has_its_settings(home: Path, name: str) -> None:
+    app = page("setup")
+    app.radio(key="set-metalearner").set_value(name).run()
+    assert not app.exception
+    shown = {widget.key for kind in (app.number_input, app.toggle, app.selectbox) for widget in kind}
+    options = get_metalearner(name).Options.model_fields
+    assert {f"option-{name}-{option}" for option in options} <= shown
 
 
 def test_train_without_runs_points_to_setup(home: Path) -> None:

@@ -167,7 +167,7 @@ def _bar() -> Iterator[Callable[[Any], None]]:
     """Give a function that shows progress events on one line."""
     from tqdm import tqdm
 
-    with tqdm(unit="step", leave=False) as bar:
+    with tqdm(unit="step", leave=False, disable=None) as bar:
 
         def show(progress: Any) -> None:
             if bar.total != progress.steps or progress.step < bar.n:
@@ -206,7 +206,7 @@ def _follow(run: Any) -> int:
     status = backend.submit(run)
     print(f"run {run.id}", file=sys.stderr)
     try:
-        with tqdm(total=None, unit="step", leave=False) as bar:
+        with tqdm(total=None, unit="step", leave=False, disable=None) as bar:
             while not status.ended:
                 time.sleep(0.3)
                 status = backend.status(run)

@@ -119,6 +119,7 @@ def test_pretrain_then_train_with_the_file(tmp_path: Path, capsys: pytest.Captur
     file = tmp_path / "backbone.safetensors"
     assert main(["pretrain", "--out", str(file), *TINY[:4], "--pretrain-steps", "5"]) == 0
     assert file.is_file()
+    capsys.readouterr()
     refused(
         capsys,
         ["train", "--pretrained", str(file), "--width", "16", "--image-size", "16"],

@@ -134,6 +134,7 @@ def preview(config: Config) -> None:
     """Show one meta-training task as the model would meet it."""
     from metalab.plots import class_colours
     from metalab.tasks import TaskShape, seeded
+    from metalab.training import preflight
 
     number = st.session_state.setdefault("preview-task", 0)
     head = st.columns([2, 1], vertical_alignment="center")
@@ -141,8 +142,8 @@ def preview(config: Config) -> None:
     if head[1].button("Another", icon=":material/shuffle:", width="stretch"):
         number = st.session_state["preview-task"] = number + 1
     source = source_of(data_settings(config))
-    shape = TaskShape(config.way, config.shot, min(config.query, 6))
-    source.check(shape, "train")
+    preflight(config, source)
+    shape = TaskShape(config.way, config.shot, min(config.train_query, 6))
     task = source.sample(1, "train", shape, seeded("cpu", number, "preview"))[0]
     names, rows = source.class_names("train"), []
     for label, colour in enumerate(class_colours(config.way)[:10]):

@@ -48,7 +48,7 @@ def test_shipped_methods_can_be_chosen(home: Path) -> None:
     assert list(shipped()) == list(metalearners())
     app = page("home")
     for name in shipped():
-        app.button_group(key="try-method").set_value([name]).run()
+        app.button_group(key="try-method").set_value(name).run()
         assert not app.exception
 
 
@@ -125,7 +125,7 @@ def test_adapt_shows_every_moment(home: Path, name: str) -> None:
 
 def test_adapt_to_real_digits(home: Path) -> None:
     app = page("adapt")
-    app.button_group(key="where").set_value(["Real handwritten digits"]).run()
+    app.button_group(key="where").set_value("Real handwritten digits").run()
     assert not app.exception
     assert {metric.label: metric.value for metric in app.metric}["Chance"] == "20%"
 

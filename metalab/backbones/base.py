@@ -42,6 +42,8 @@ class Backbone(nn.Module, ABC):
     and travel with the weights.
     """
 
+    momentum: float = 0.1
+    """Share of the latest batch in the running statistics while they are measured; 1: that batch alone."""
     film_channels: tuple[int, ...]
     """Channels of each block, where FiLM may adjust."""
     feature_dim: int
@@ -99,7 +101,7 @@ class Backbone(nn.Module, ABC):
         if self.normalisation == "running":
             mean, var = getattr(self, f"{name}_mean"), getattr(self, f"{name}_var")
             if self.training:
-                return F.batch_norm(h, mean, var, weight, bias, training=True, momentum=0.1)
+                return F.batch_norm(h, mean, var, weight, bias, training=True, momentum=self.momentum)
             # Fixed statistics make the norm one affine map, cheap to differentiate twice.
             scale = weight * (var + 1e-5).rsqrt()
             return h * scale[:, None, None] + (bias - mean * scale)[:, None, None]

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
+from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
 from metalab.backbones import Backbone
@@ -102,7 +103,8 @@ def evaluate(
             methods[name] = (label, "baseline", pretrained.transductive, make(pretrained))
     results: dict[str, list[float]] = {name: [] for name in methods}
     total, started = len(methods) * n_tasks, time.monotonic()
-    with task_runner("threads" if device.type == "cpu" else "loop", device) as runner:
+    # One BLAS thread a task: with two on two cores, logistic regression took ten times as long.
+    with threadpool_limits(1), task_runner("threads" if device.type == "cpu" else "loop", device) as runner:
         for at, (name, (label, *_, method)) in enumerate(methods.items()):
             number = 0
             for batch in task_list(source, n_tasks, split, shape, TEST_SEED, device):

@@ -261,7 +261,8 @@ def _runs(arguments: argparse.Namespace) -> int:
             raise ConfigError("which run?", where="runs", fix="Give its id (see: runs)")
         for run in store.list():
             status = backend.status(run)
-            print(f"{run.id}  {status.state:<8} {status.stage:<14} {status.step}/{status.steps}  {run.name}")
+            doing = f"{status.stage} {status.step}/{status.steps}" if status.active else ""
+            print(f"{run.id}  {status.state:<8} {run.name}  {doing}".rstrip())
         return 0
     run = store.get(arguments.run)
     if arguments.stop:

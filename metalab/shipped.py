@@ -26,7 +26,12 @@ from metalab.training import Trainer, task_shape
 
 RECIPES: dict[str, dict[str, Any]] = {
     "protonet": {"steps": 1000},
-    "maml": {"steps": 600, "train_query": 3, "validate_every": 200},
+    "maml": {
+        "steps": 800,
+        "train_query": 3,
+        "validate_every": 400,
+        "options": {"inner_steps": 1, "inner_lr": 0.1},
+    },
     "film": {},
 }
 """Settings of each shipped meta-learner, chosen on meta-validation; everything else is the default."""

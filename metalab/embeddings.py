@@ -164,7 +164,10 @@ def _umap(rows: NDArray[np.float32], neighbours: int, seed: int) -> NDArray[np.f
         from umap import UMAP
 
     # n_jobs=1 is what a fixed seed allows; asking for it, there is nothing to warn of.
-    return UMAP(n_neighbors=neighbours, init="pca", random_state=seed, n_jobs=1).fit_transform(rows)
+    # A wide min_dist: the points of a class stay apart, so that each can be seen and hovered over.
+    return UMAP(n_neighbors=neighbours, min_dist=0.5, init="pca", random_state=seed, n_jobs=1).fit_transform(
+        rows
+    )
 
 
 # Scores

@@ -169,7 +169,8 @@ def task_table(rows: list[tuple[str, list[str], list[str]]], query_title: str = 
         .ml-task tbody th {{font-size: 1.15em; white-space: nowrap; max-width: 12em; overflow: hidden;
           text-overflow: ellipsis}}
         .ml-task td:last-child {{width: 99%}}
-        .ml-task img {{width: 38px; height: 38px; border-radius: 4px; margin: 1px; box-sizing: border-box; object-fit: contain}}
+        .ml-task img {{width: 38px; height: 38px; border-radius: 4px; margin: 1px;
+          box-sizing: border-box; object-fit: contain}}
         .ml-task td:nth-child(2) {{min-width: {40 * min(5, max(len(row[1]) for row in rows))}px}}
         </style><div style="overflow-x: auto"><table class="ml-task"><thead><tr>
         <th>Class</th><th title="The few labelled examples that the model adapts to">Support set</th>

@@ -24,7 +24,7 @@ from metalab.tasks import Split, Task, TaskShape, TaskSource, seeded, task_list
 
 TEST_SEED = 2_000_003
 """Seed of the fixed held-out tasks: every method and every run meets the same ones."""
-SCRATCH_STEPS, SCRATCH_RATE = 100, 1e-3
+SCRATCH_STEPS, SCRATCH_RATE = 100, 3e-3
 
 Method = Callable[[Task, int], Tensor]
 """(task, number of the task) → logits (n_query, way)."""

@@ -1,8 +1,14 @@
 """The dashboard: ``streamlit run app.py``."""
 
+from pathlib import Path
+
 import streamlit as st
 
-st.set_page_config(page_title="metalab", page_icon=":material/neurology:", layout="wide")
+st.set_page_config(
+    page_title="metalab",
+    page_icon=str(Path(__file__).parent / "pages" / "images" / "icon.png"),
+    layout="wide",
+)
 
 st.navigation(
     [

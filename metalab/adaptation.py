@@ -19,6 +19,9 @@ from metalab.metalearners import MetaLearner, State, check_options, get_metalear
 from metalab.storage import atomic_write
 from metalab.tasks import Examples
 
+Label = str | int | float | bool
+"""A class as the user names it."""
+
 
 @dataclass(frozen=True)
 class AdaptedModel:
@@ -26,7 +29,7 @@ class AdaptedModel:
 
     metalearner: MetaLearner
     state: State
-    classes: list[str]
+    classes: list[Label]
 
     def predict_proba(self, images: np.ndarray | Tensor) -> np.ndarray:
         """Return class probabilities (n, way) of raw images; raises :class:`DataError`."""
@@ -34,8 +37,8 @@ class AdaptedModel:
         with torch.no_grad():
             return F.softmax(self.metalearner.predict(self.state, x), dim=1).cpu().numpy()
 
-    def predict(self, images: np.ndarray | Tensor) -> list[str]:
-        """Return the most probable class name of each image."""
+    def predict(self, images: np.ndarray | Tensor) -> list[Label]:
+        """Return the most probable class of each image, as it was labelled."""
         return [self.classes[i] for i in self.predict_proba(images).argmax(1)]
 
     def save(self, path: Path | str) -> None:
@@ -59,7 +62,7 @@ def load(path: Path | str) -> AdaptedModel:
 
 def adapt(metalearner: MetaLearner, images: np.ndarray | Tensor, labels: Any) -> AdaptedModel:
     """Adapt to labelled raw images; raises :class:`DataError` for fewer than two classes."""
-    names = [str(label) for label in np.asarray(labels).ravel()]
+    names = label_list(labels)
     classes = list(dict.fromkeys(names))
     if len(names) != len(images):
         raise DataError(f"{len(images)} images but {len(names)} labels", where="train_labels")
@@ -70,7 +73,13 @@ def adapt(metalearner: MetaLearner, images: np.ndarray | Tensor, labels: Any) ->
     return adapt_examples(metalearner, Examples(x, y), classes)
 
 
-def adapt_examples(metalearner: MetaLearner, support: Examples, classes: list[str]) -> AdaptedModel:
+def label_list(labels: Any) -> list[Label]:
+    """Return array-like ``labels`` as plain strings or numbers, which JSON can keep."""
+    plain = labels.cpu() if isinstance(labels, Tensor) else labels
+    return np.asarray(plain).ravel().tolist()
+
+
+def adapt_examples(metalearner: MetaLearner, support: Examples, classes: list[Label]) -> AdaptedModel:
     """Adapt to prepared ``support`` examples, whose labels are indices of ``classes``."""
     with torch.no_grad():
         state = metalearner.adapt(support, len(classes))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from metalab.adaptation import AdaptedModel, adapt
+from metalab.adaptation import AdaptedModel, Label, adapt, label_list
 from metalab.backbones import Backbone, create_backbone, seeded_initialisation
 from metalab.config import Config
 from metalab.data import create_source
@@ -27,10 +27,10 @@ OnProgress = Callable[[Progress], Any]
 
 @dataclass(frozen=True)
 class TaskResult:
-    """What :func:`task_learning` gives: class names predicted for the test data (n,), probabilities
+    """What :func:`task_learning` gives: predictions for the test data (n,), labels as given; probabilities
     (n, way) in the order of ``model.classes``, accuracy in 0..1 (None without test labels), the model."""
 
-    predictions: list[str]
+    predictions: list[Label]
     probabilities: np.ndarray
     accuracy: float | None
     model: AdaptedModel
@@ -106,7 +106,7 @@ def task_learning(
     predictions = [model.classes[i] for i in probabilities.argmax(1)]
     accuracy = None
     if test_labels is not None:
-        truth = [str(label) for label in np.asarray(test_labels).ravel()]
+        truth = label_list(test_labels)
         if len(truth) != len(predictions):
             raise DataError(f"{len(predictions)} test images but {len(truth)} labels", where="test_labels")
         accuracy = float(np.mean([p == t for p, t in zip(predictions, truth, strict=True)]))

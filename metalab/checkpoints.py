@@ -36,7 +36,8 @@ def load_checkpoint(path: Path | str, kind: str) -> tuple[dict[str, Tensor], dic
     """Return tensors and meta of a ``kind`` checkpoint; raises :class:`CheckpointError`."""
     path = Path(path)
     if not path.is_file():
-        raise CheckpointError("there is no such file", where=path, fix="Check the path")
+        what = "is a folder, not a file" if path.is_dir() else "there is no such file"
+        raise CheckpointError(what, where=path, fix="Check the path")
     try:
         with safe_open(path, framework="pt") as file:
             meta = json.loads((file.metadata() or {}).get("metalab", "null"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
 import types
@@ -98,6 +99,9 @@ def main(argv: list[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:  # "runs | head" has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
 
 
 def _add_model(command: argparse.ArgumentParser) -> None:
@@ -216,8 +220,11 @@ def _follow(run: Any) -> int:
                 bar.set_description(waiting or status.stage or status.state)
                 bar.update(status.step - bar.n)
     except KeyboardInterrupt:
+        print("\nstopping after a checkpoint …", file=sys.stderr)
         backend.cancel(run)
-        print(f"\nstopping; continue with: python -m metalab resume {run.id}", file=sys.stderr)
+        while not (status := backend.status(run)).ended:
+            time.sleep(0.2)
+        print(f"{status.state}; continue with: python -m metalab resume {run.id}", file=sys.stderr)
         return 130
     if status.state == "done":
         _table(run.read_json("evaluation"))

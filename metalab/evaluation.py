@@ -24,6 +24,8 @@ from metalab.tasks import Split, Task, TaskShape, TaskSource, seeded, task_list
 
 TEST_SEED = 2_000_003
 """Seed of the fixed held-out tasks: every method and every run meets the same ones."""
+FEW_TASKS = 100
+"""Below so many tasks an interval says little, and the verdict says so."""
 SCRATCH_STEPS, SCRATCH_RATE = 100, 3e-3
 
 Method = Callable[[Task, int], Tensor]
@@ -130,6 +132,8 @@ def evaluate(
         if own.kind == "metalearner" and other.kind == "baseline"
     ]
     sentences = " ".join(verdict(row, rows, differences) for row in rows if row.kind == "metalearner")
+    if n_tasks < FEW_TASKS:
+        sentences += f" Only {n_tasks} tasks were measured: too few to rely on."
     yield Evaluation(rows, differences, sentences, shape.way, shape.shot, split, TEST_SEED)
 
 

@@ -18,12 +18,9 @@ from pathlib import Path
 from typing import Protocol
 
 from metalab.errors import JobError, RunError, StorageError
-from metalab.runs import Run, RunStore, Status
+from metalab.runs import SETTLE, Run, RunStore, Status
 from metalab.storage import storage_error
 from metalab.supervisor import GRACE, TRAINER
-
-_SETTLE = 5.0
-"""Seconds that an ended supervisor may take to release its run."""
 
 
 class Backend(Protocol):
@@ -131,7 +128,7 @@ class LocalBackend:
 
     def _claim(self, run: Run) -> int:
         """Take the lock of a run that may be submitted."""
-        deadline = time.monotonic() + _SETTLE
+        deadline = time.monotonic() + SETTLE
         while True:
             status = self.status(run)
             if status.state == "damaged":

@@ -75,7 +75,7 @@ def morph(view: TaskView, embedding: Embedding) -> go.Figure:
     frames = [
         go.Frame(name=name, data=_class_traces(view, embedding, name, texts)) for name in embedding.stages
     ]
-    figure = go.Figure([*frames[0].data, *_legend(view)], frames=frames)
+    figure = go.Figure([*frames[0].data, *_legend(view, moving=True)], frames=frames)
     _same_axes(figure, embedding, embedding.stages)
     moving = {
         "frame": {"duration": 900, "redraw": False},
@@ -109,15 +109,21 @@ def morph(view: TaskView, embedding: Embedding) -> go.Figure:
             }
         ],
     )
+    title = figure.layout.xaxis.title.text
+    figure.update_xaxes(title_text="")  # it would lie under the slider
     figure = _plain(figure, height=520)
-    return figure.update_layout(margin_b=70)
+    return figure.update_layout(margin_b=70, title={"text": title, "font_size": 12})
 
 
-def _class_traces(view: TaskView, embedding: Embedding, name: str, texts: Sequence[str]) -> list[go.Scatter]:
+def _class_traces(
+    view: TaskView, embedding: Embedding, name: str, texts: Sequence[str], moving: bool = False
+) -> list[go.Scatter]:
     coordinates = embedding.coordinates[embedding.stages.index(name)]
     stage, roles = view.stage(name), np.full(len(view.labels), "support", dtype=object)
     roles[~view.support] = np.where(view.right(stage), "right", "wrong")
     predicted = _predictions(view, stage)
+    # A symbol cannot turn into another while it moves: there the wrong ones are pale.
+    symbols = {**_SYMBOLS, "wrong": "circle"} if moving else _SYMBOLS
     traces = []
     for number, colour in enumerate(class_colours(len(view.classes))):
         chosen = np.flatnonzero(view.labels == number)
@@ -132,13 +138,13 @@ def _class_traces(view: TaskView, embedding: Embedding, name: str, texts: Sequen
                 showlegend=False,
                 marker={
                     "color": colour,
-                    "symbol": [_SYMBOLS[role] for role in roles[chosen]],
+                    "symbol": [symbols[role] for role in roles[chosen]],
                     "size": [13 if role == "support" else 8 for role in roles[chosen]],
                     "line": {
                         "width": [1.5 if role == "support" else 0 for role in roles[chosen]],
                         "color": "#888",
                     },
-                    "opacity": 0.9,
+                    "opacity": [0.3 if moving and role == "wrong" else 0.9 for role in roles[chosen]],
                 },
                 text=[texts[i] + predicted[i] for i in chosen],
                 hovertemplate="%{text}<extra></extra>",
@@ -147,7 +153,7 @@ def _class_traces(view: TaskView, embedding: Embedding, name: str, texts: Sequen
     return traces
 
 
-def _legend(view: TaskView) -> list[go.Scatter]:
+def _legend(view: TaskView, moving: bool = False) -> list[go.Scatter]:
     """Return traces without points that explain the colours (a click hides a class) and the symbols."""
     words = {"support": "support example", "right": "query, right", "wrong": "query, wrong"}
     colours = class_colours(len(view.classes))
@@ -155,6 +161,8 @@ def _legend(view: TaskView) -> list[go.Scatter]:
         (html.escape(name), colour, "circle", f"class {number}")
         for number, (name, colour) in enumerate(zip(view.classes, colours, strict=True))
     ] + [(words[role], "#888", symbol, "key") for role, symbol in _SYMBOLS.items()]
+    if moving:
+        entries[-1] = (words["wrong"], "rgba(136,136,136,0.3)", "circle", "key")
     return [
         go.Scatter(
             x=[None],
@@ -376,4 +384,5 @@ def _plain(figure: go.Figure, height: int) -> go.Figure:
         uirevision="keep",
         legend={"orientation": "v", "x": 1.01, "y": 1},
         hoverlabel={"align": "left"},
+        modebar={"bgcolor": "rgba(0,0,0,0)", "color": "#94a3b8", "activecolor": OWN},
     )

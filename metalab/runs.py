@@ -40,6 +40,8 @@ if TYPE_CHECKING:  # the supervisor imports this module and should stay small
     import numpy as np
 
 State = Literal["queued", "running", "done", "failed", "stopped", "damaged"]
+SETTLE = 5.0
+"""Seconds that an ended supervisor may take to release its run."""
 STALE = 30.0
 """Seconds without a heartbeat after which a run on another machine counts as dead."""
 
@@ -411,8 +413,11 @@ class RunStore:
 
     def delete(self, id: str) -> None:
         """Delete the run with all its files. Raises :class:`RunError` (active) and :class:`StorageError`."""
-        run = self.get(id)
+        run, deadline = self.get(id), time.monotonic() + SETTLE
         handle = None if run.status().active and run.supervised() else run.lock()
+        while handle is None and not run.status().active and time.monotonic() < deadline:
+            time.sleep(0.05)  # its supervisor is about to end
+            handle = run.lock()
         if handle is None:
             raise RunError(f"run {id!r} is active", where=run.path, fix="Stop it, then delete it")
         trash = self.root / f".deleted-{id}-{secrets.token_hex(2)}"

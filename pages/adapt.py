@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import io
-from typing import Any
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from metalab import plots
+from metalab.config import Config
 from metalab.errors import DataError
 from metalab.runs import RunStore
 from pages.common import (
@@ -17,13 +17,19 @@ from pages.common import (
     data_settings,
     embedder,
     errors_in_place,
+    own_view,
     picture,
+    sampled_view,
     sheets,
     source_of,
     started,
     task_metrics,
     trained,
 )
+
+if TYPE_CHECKING:
+    from metalab.inspection import TaskView
+    from metalab.shipped import Trained
 
 HELD_OUT, DIGITS, OWN = "Held-out tasks", "Real handwritten digits", "Own images"
 
@@ -44,12 +50,10 @@ def models() -> dict[str, tuple[str, float]]:
     return found
 
 
-def sampled_task(model: Any, where: str) -> tuple[Any, list[str]]:
-    """Let the user choose way, shot and number of a held-out task; return it with its class names."""
-    from metalab.tasks import TaskShape, task_at
-
-    source = source_of(data_settings(model.config), "digits" if where == DIGITS else None)
-    most = source.largest_way("test")
+def from_list(key: str, version: float, config: Config, where: str) -> TaskView:
+    """Let the user choose way, shot and number of a held-out task, and adapt to it."""
+    settings, name = data_settings(config), "digits" if where == DIGITS else None
+    most = source_of(settings, name).largest_way("test")
     row = st.columns([1, 1, 1, 2], vertical_alignment="bottom")
     way = row[0].number_input(
         "Way", 2, min(most, 50), min(5, most), key=f"way-{where}", help="Classes in the task."
@@ -61,15 +65,11 @@ def sampled_task(model: Any, where: str) -> tuple[Any, list[str]]:
         icon=":material/shuffle:",
         on_click=lambda: st.session_state.update(number=st.session_state["number"] + 1),
     )
-    task = task_at(source, number, "test", TaskShape(way, shot, 15 if way <= 10 else 5), seed=1)
-    names = source.class_names("test")
-    return task, [names[int(i)] for i in task.classes]
+    return sampled_view(key, version, settings, name, way, shot, 15 if way <= 10 else 5, number)
 
 
-def own_images(model: Any) -> tuple[Any, list[str]] | None:
-    """Let the user bring a zip of class folders; return its task with the class names."""
-    from metalab.data.folder import own_task, read_classes
-
+def from_upload(key: str, version: float) -> TaskView | None:
+    """Let the user bring a zip of class folders, and adapt to it; None before there is one."""
     row = st.columns([3, 1])
     upload = row[0].file_uploader(
         "A zip with one folder per class",
@@ -89,35 +89,26 @@ def own_images(model: Any) -> tuple[Any, list[str]] | None:
             "The first images of each folder become the support set, the others show how well it works."
         )
         return None
-    backbone = model.metalearner.backbone
-    classes = read_classes(io.BytesIO(upload.getvalue()), backbone.size, backbone.channels)
-    return own_task(classes, shot), list(classes)
+    return own_view(key, version, upload.getvalue(), shot)
 
 
 @st.fragment
 @errors_in_place()
 def adapt_and_see(key: str, version: float) -> None:
     """Choose a task, adapt to it, and show everything."""
-    from metalab.adaptation import adapt_examples
-    from metalab.inspection import inspect_task
-
     model = trained(key, version)
     places = [HELD_OUT, DIGITS, OWN] if model.config.channels == 1 else [HELD_OUT, OWN]
-    where = (
-        st.segmented_control(
-            "Task from",
-            places,
-            default=HELD_OUT,
-            key="where",
-            help=f"{WORDS['task']} Classes of held-out tasks took no part in training the model.",
-        )
-        or HELD_OUT
+    where = st.segmented_control(
+        "Task from",
+        places,
+        default=HELD_OUT,
+        required=True,
+        key="where",
+        help=f"{WORDS['task']} Classes of held-out tasks took no part in training the model.",
     )
-    chosen = own_images(model) if where == OWN else sampled_task(model, where)
-    if chosen is None:
+    view = from_upload(key, version) if where == OWN else from_list(key, version, model.config, where)
+    if view is None:
         return
-    task, names = chosen
-    view = inspect_task(model.metalearner, model.pretrained, task, names)
     task_metrics(view)
     if model.metalearner.transductive:
         st.caption("Transductive: this model uses statistics of all query examples in each prediction.")
@@ -145,7 +136,7 @@ def adapt_and_see(key: str, version: float) -> None:
     picture(view, "adapt")
     st.download_button(
         "Download the adapted model",
-        lambda: adapt_examples(model.metalearner, task.support, view.classes).to_bytes(),
+        lambda: adapted_model(model, view),
         "adapted.safetensors",
         icon=":material/download:",
         help="Class names and preprocessing are inside: `python -m metalab predict --model "
@@ -154,7 +145,19 @@ def adapt_and_see(key: str, version: float) -> None:
     )
 
 
-def mistakes(view: Any, stage_name: str) -> None:
+def adapted_model(model: Trained, view: TaskView) -> bytes:
+    """Return the file of ``model`` adapted to the support set of ``view``."""
+    import torch
+
+    from metalab.adaptation import adapt_examples
+    from metalab.tasks import Examples
+
+    x, y = (torch.from_numpy(held[view.support]) for held in (view.images, view.labels))
+    support = Examples(x, y).to(model.pretrained.input_mean.device)
+    return adapt_examples(model.metalearner, support, view.classes).to_bytes()
+
+
+def mistakes(view: TaskView, stage_name: str) -> None:
     """Show the wrong predictions that the model was surest of."""
     stage = view.stage(stage_name)
     sure, said = stage.probabilities.max(1), stage.probabilities.argmax(1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import html
+import io
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -89,6 +90,39 @@ def embedder() -> BackgroundEmbedder:
     return BackgroundEmbedder()
 
 
+@st.cache_resource(show_spinner=False, max_entries=64)
+def sampled_view(
+    which: str,
+    version: float,
+    config_json: str,
+    source: str | None,
+    way: int,
+    shot: int,
+    query: int,
+    number: int,
+) -> TaskView:
+    """Adapt model ``which`` to held-out task ``number`` and look at every moment; once, for all reruns."""
+    from metalab.inspection import inspect_task
+    from metalab.tasks import TaskShape, task_at
+
+    model, tasks = trained(which, version), source_of(config_json, source)
+    task = task_at(tasks, number, "test", TaskShape(way, shot, query), seed=1)
+    names = tasks.class_names("test")
+    return inspect_task(model.metalearner, model.pretrained, task, [names[int(i)] for i in task.classes])
+
+
+@st.cache_resource(show_spinner=False, max_entries=16)
+def own_view(which: str, version: float, content: bytes, shot: int) -> TaskView:
+    """Adapt model ``which`` to an uploaded zip of class folders and look at every moment."""
+    from metalab.data.folder import own_task, read_classes
+    from metalab.inspection import inspect_task
+
+    model = trained(which, version)
+    backbone = model.metalearner.backbone
+    classes = read_classes(io.BytesIO(content), backbone.size, backbone.channels)
+    return inspect_task(model.metalearner, model.pretrained, own_task(classes, shot), list(classes))
+
+
 @st.cache_data(show_spinner=False, max_entries=64)
 def instant_embedding(key: str, _view: TaskView, method: str = "pca") -> Embedding:
     """Return a picture that needs no waiting."""
@@ -107,16 +141,16 @@ def view_key(view: TaskView) -> str:
 
 def task_metrics(view: TaskView) -> None:
     """Show what adaptation gained on this task, how fast, and what chance would give."""
-    before, after = view.stages[0].accuracy, view.stages[-1].accuracy
+    before, after = (round(100 * view.stages[i].accuracy) for i in (0, -1))
     columns = st.columns(4)
     columns[0].metric(
         "Query right after adaptation",
-        f"{after:.0%}",
-        f"{100 * (after - before):+.0f} points",
+        f"{after}%",
+        f"{after - before:+} points" if after != before else None,
         help="The difference is to the frozen pre-trained features with the nearest class centroid, on the "
         "same task. One task says little: see the table over many tasks.",
     )
-    columns[1].metric("Frozen features, same task", f"{before:.0%}")
+    columns[1].metric("Frozen features, same task", f"{before}%")
     columns[2].metric("Chance", f"{1 / len(view.classes):.0%}")
     columns[3].metric(
         "Time to adapt and predict",
@@ -166,8 +200,7 @@ def task_table(rows: list[tuple[str, list[str], list[str]]], query_title: str = 
         .ml-task th, .ml-task td {{border: 0; padding: 2px 10px 2px 0; text-align: left;
           vertical-align: middle; font-weight: normal}}
         .ml-task thead th {{font-weight: 600; padding-bottom: 6px; white-space: nowrap}}
-        .ml-task tbody th {{font-size: 1.15em; white-space: nowrap; max-width: 12em; overflow: hidden;
-          text-overflow: ellipsis}}
+        .ml-task tbody th {{font-size: 1.1em; max-width: 8em; overflow-wrap: anywhere}}
         .ml-task td:last-child {{width: 99%}}
         .ml-task img {{width: 38px; height: 38px; border-radius: 4px; margin: 1px;
           box-sizing: border-box; object-fit: contain}}
@@ -203,15 +236,16 @@ def picture(view: TaskView, key: str, stored: Embedding | None = None) -> None:
         "Picture",
         list(METHODS),
         default="UMAP",
+        required=True,
         key=f"{key}-method",
         help="One reducer is fitted on all stages together, so positions can be compared. UMAP and t-SNE "
         "keep neighbours together and take some seconds; PCA is linear and instant.",
     )
-    method = METHODS[label or "UMAP"]
+    method = METHODS[label]
     embedding = stored if stored is not None and stored.method == method else _embedding(view, method)
     if embedding is None:
         with head[1]:
-            _wait_for((view_key(view), method), label or "UMAP")
+            _wait_for((view_key(view), method), label)
         embedding = instant_embedding(view_key(view), view)
     tabs = st.tabs(["Before and after", "Morph", "Numbers"])
     with tabs[0]:

@@ -13,10 +13,9 @@ from pages.common import (
     embedder,
     errors_in_place,
     picture,
+    sampled_view,
     sheets,
-    source_of,
     task_metrics,
-    trained,
 )
 
 st.title("metalab")
@@ -32,44 +31,33 @@ st.markdown(
 def try_it_now() -> None:
     """Adapt a shipped checkpoint to a held-out task of unseen characters."""
     from metalab import plots
-    from metalab.inspection import inspect_task
     from metalab.metalearners import get_metalearner
     from metalab.shipped import shipped, shipped_evaluation
-    from metalab.tasks import TaskShape, task_at
 
     models = shipped()
     if not models:
         st.info("No checkpoint came with this copy of metalab. Train one: *Set up a task*.")
         return
-    first = next(iter(models))
     row = st.columns([3, 2, 2], vertical_alignment="bottom")
-    name = (
-        row[0].segmented_control(
-            "Method",
-            list(models),
-            format_func=lambda key: get_metalearner(key).label,
-            default=first,
-            key="try-method",
-            help="  \n".join(
-                f"**{get_metalearner(key).label}**: {get_metalearner(key).summary}" for key in models
-            ),
-        )
-        or first
+    name = row[0].segmented_control(
+        "Method",
+        list(models),
+        format_func=lambda key: get_metalearner(key).label,
+        default=next(iter(models)),
+        required=True,
+        key="try-method",
+        help="  \n".join(
+            f"**{get_metalearner(key).label}**: {get_metalearner(key).summary}" for key in models
+        ),
     )
-    shot = (
-        row[1].segmented_control(
-            "Shot", [1, 5], default=1, key="try-shot", help="Support examples per class."
-        )
-        or 1
+    shot = row[1].segmented_control(
+        "Shot", [1, 5], default=1, required=True, key="try-shot", help="Support examples per class."
     )
     number = st.session_state.setdefault("try-task", 0)
     if row[2].button("Another task", icon=":material/shuffle:", width="stretch", type="primary"):
         number = st.session_state["try-task"] = number + 1
-    model = trained(name)
-    source = source_of(data_settings(model.config))
-    task = task_at(source, number, "test", TaskShape(5, shot, 15), seed=1)
-    names = source.class_names("test")
-    view = inspect_task(model.metalearner, model.pretrained, task, [names[int(i)] for i in task.classes])
+    version, settings = models[name].path.stat().st_mtime, data_settings(models[name].config)
+    view = sampled_view(name, version, settings, None, 5, shot, 15, number)
     st.caption(
         "Five characters of a script that took no part in any training, "
         f"{shot} {'drawing' if shot == 1 else 'drawings'} of each to learn from, 15 of each to judge by. "

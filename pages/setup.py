@@ -88,10 +88,13 @@ def form() -> Config | None:
     if upload is not None:
         from metalab.data.folder import keep_upload
 
-        values["data"] = keep_upload(upload.getvalue())
+        values["data"] = keep_upload(upload.getvalue(), upload.name)
     elif values["source"] != "glyphs":
         values["data"] = (
-            st.text_input("Path on the server", key="set-data", placeholder="/data/omniglot") or None
+            st.text_input(
+                "Path on the server", key=f"set-data-{values['source']}", placeholder="/data/omniglot"
+            )
+            or None
         )
     columns = st.columns(2)
     with columns[0]:
@@ -128,21 +131,26 @@ def form() -> Config | None:
         return None
 
 
+def check(config: Config) -> None:
+    """Raise at once what would stop a run of ``config`` later."""
+    from metalab.training import preflight
+
+    preflight(config, source_of(data_settings(config)))
+
+
 @st.fragment
 @errors_in_place()
 def preview(config: Config) -> None:
     """Show one meta-training task as the model would meet it."""
     from metalab.plots import class_colours
     from metalab.tasks import TaskShape, seeded
-    from metalab.training import preflight
 
     number = st.session_state.setdefault("preview-task", 0)
     head = st.columns([2, 1], vertical_alignment="center")
-    head[0].markdown("##### A task as the model meets it", help=WORDS["task"])
+    head[0].markdown("##### A meta-training task", help=WORDS["task"])
     if head[1].button("Another", icon=":material/shuffle:", width="stretch"):
         number = st.session_state["preview-task"] = number + 1
     source = source_of(data_settings(config))
-    preflight(config, source)
     shape = TaskShape(config.way, config.shot, min(config.train_query, 6))
     task = source.sample(1, "train", shape, seeded("cpu", number, "preview"))[0]
     names, rows = source.class_names("train"), []
@@ -167,22 +175,33 @@ def estimated(config_json: str) -> Estimate:
 st.title("Set up a task")
 st.caption(f"{WORDS['task']} {WORDS['way']}")
 left, right = st.columns([1, 1], gap="large")
+config, ready = None, False
 with left, errors_in_place():
     config = form()
 with right:
     if config is not None:
-        preview(config)
+        with errors_in_place():
+            check(config)
+            ready = True
+        if ready:
+            preview(config)
         st.markdown("##### Start")
         name = st.text_input(
             "Name of the run", placeholder=f"{config.metalearner} {config.way}-way", key="name"
         )
         buttons = st.columns(2)
         start = buttons[0].button(
-            "Start training", type="primary", icon=":material/play_arrow:", width="stretch"
+            "Start training",
+            type="primary",
+            icon=":material/play_arrow:",
+            width="stretch",
+            disabled=not ready,
         )
-        if buttons[1].button("How long will it take?", icon=":material/timer:", width="stretch"):
+        if buttons[1].button(
+            "How long will it take?", icon=":material/timer:", width="stretch", disabled=not ready
+        ):
             st.session_state["estimate-of"] = config.to_json()
-        if st.session_state.get("estimate-of") == config.to_json():
+        if ready and st.session_state.get("estimate-of") == config.to_json():
             with errors_in_place():
                 found = estimated(config.to_json())
                 parts = " · ".join(f"{stage} {duration(s)}" for stage, s in found.seconds.items())
@@ -193,9 +212,6 @@ with right:
                 )
         if start:
             with errors_in_place():
-                from metalab.training import preflight
-
-                preflight(config, source_of(data_settings(config)))
                 run = RunStore().create(config, name or None)
                 LocalBackend().submit(run)
                 st.session_state["go-run"] = run.id

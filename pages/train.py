@@ -41,13 +41,15 @@ def headline(status: Status, history: list[dict[str, Any]]) -> None:
     else:
         trained = [event["step"] for event in history if event.get("kind") == "train"]
         columns[1].metric("Meta-training steps", f"{trained[-1]:,}" if trained else "–")
-    columns[2].metric("Time so far", duration(at - status.started if status.started else None))
+    columns[2].metric("Time of this attempt", duration(at - status.started if status.started else None))
     columns[3].metric("Left in this stage", duration(status.eta if status.active else None))
     if status.active:
         share = min(1.0, status.step / status.steps) if status.steps else 0.0
         unit = "images" if status.stage == "pre-training" else "tasks"
         rate = f" · {status.rate:,.1f} {unit}/s" if status.rate else ""
         words = status.message if status.state == "queued" else STAGES.get(status.stage, "Starting")
+        if status.stage == "evaluating":
+            words += f" · {status.message} (tasks × methods)"
         st.progress(share, f"{words}{rate}")
     if status.error:
         st.error(status.error, icon=":material/error:")
@@ -65,10 +67,16 @@ def live(run: Run, backend: LocalBackend, was_active: bool) -> None:
         if looks:
             best = max(looks, key=lambda event: event["accuracy"])
             st.caption(
-                f"Best on meta-validation so far: **{best['accuracy']:.1%}** ± {best['interval']:.1%} "
-                f"at step {best['step']:,}. These parameters are the ones that are kept."
+                f"Best on meta-validation{' so far' if status.active else ''}: **{best['accuracy']:.1%}** "
+                f"± {best['interval']:.1%} at step {best['step']:,}. These are kept. Training tasks "
+                "may have more classes (*Training way*), so their accuracy can lie lower."
             )
-        st.plotly_chart(plots.learning_curves(history), width="stretch", key=f"curves-{run.id}", config=CHART)
+        if any(event.get("kind") in ("pretrain", "train", "validation") for event in history):
+            st.plotly_chart(
+                plots.learning_curves(history), width="stretch", key=f"curves-{run.id}", config=CHART
+            )
+        elif status.active:
+            st.caption("The curves appear with the first steps.")
 
 
 def buttons(run: Run, status: Status, backend: LocalBackend) -> None:

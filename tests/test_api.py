@@ -55,6 +55,19 @@ def test_four_steps(backbone, drawings, name: str, tmp_path: Path) -> None:
     np.testing.assert_allclose(again.predict_proba(images[30:90]), result.probabilities, atol=1e-6)
 
 
+def test_labels_come_back_as_they_were_given(backbone, drawings, tmp_path: Path) -> None:
+    learner = metalab.create_metalearner("protonet", backbone)
+    images, labels = drawings
+    for given in (labels, labels.tolist(), torch.from_numpy(labels)):
+        result = metalab.task_learning(learner, images[:30], given[:30], images[30:90], given[30:90])
+        assert set(result.predictions) <= {0, 1, 2}
+        assert result.accuracy == np.mean(np.array(result.predictions) == labels[30:90])
+    result.model.save(tmp_path / "model.safetensors")
+    assert metalab.load(tmp_path / "model.safetensors").predict(images[:2]) == result.model.predict(
+        images[:2]
+    )
+
+
 def test_unequal_shots_and_input_forms_agree(backbone, drawings) -> None:
     learner = metalab.create_metalearner("protonet", backbone)
     images, labels = drawings

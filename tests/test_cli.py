@@ -167,11 +167,11 @@ def test_a_folder_of_one_class_and_a_broken_image(
     one = tmp_path / "one"
     (one / "only").mkdir(parents=True)
     Image.new("L", (20, 20)).save(one / "only" / "a.png")
-    refused(capsys, ["adapt", "--support", str(one), "--out", str(out)], "1 class folders", "at least two")
+    refused(capsys, ["adapt", "--support", str(one), "--out", str(out)], "two class folders", "found: 1")
     (one / "other").mkdir()
     (one / "other" / "b.png").write_bytes(b"GIF89a broken")
     refused(capsys, ["adapt", "--support", str(one), "--out", str(out)], "b.png", "not a readable image")
-    refused(capsys, ["train", "--source", "image-folder", "--data", str(digits)], "no train tasks")
+    refused(capsys, ["train", "--source", "image-folder", "--data", str(digits)], "ten classes", "found: 3")
     assert not out.exists()
 
 
@@ -196,4 +196,4 @@ def test_no_traceback_reaches_the_terminal(tmp_path: Path) -> None:
     )
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
-    assert "0 class folders" in done.stderr
+    assert "found: 0" in done.stderr

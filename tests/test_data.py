@@ -129,10 +129,10 @@ def test_image_folder_and_zip_agree(tmp_path: Path) -> None:
 
 
 def test_image_folder_says_what_is_wrong(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="1 class folders"):
+    with pytest.raises(DataError, match="found: 1"):
         image_folder(pictures(tmp_path / "one", 1, 3))
     few = pictures(tmp_path / "few", 3, 2)
-    with pytest.raises(DataError, match="'class00' has 2 images, tasks need 16"):
+    with pytest.raises(DataError, match="'class00': 2, tasks need 16"):
         image_folder(few).check(TaskShape(3, 1, 15), "test")
     (few / "class01" / "0.png").write_bytes(b"no image")
     with pytest.raises(DataError, match=r"0\.png: not a readable image"):
@@ -142,8 +142,9 @@ def test_image_folder_says_what_is_wrong(tmp_path: Path) -> None:
 def test_an_upload_is_kept_under_its_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("METALAB_HOME", str(tmp_path / "home"))
     archive = Path(shutil.make_archive(str(tmp_path / "a"), "zip", pictures(tmp_path / "images", 3, 2)))
-    kept = keep_upload(archive.read_bytes())
-    assert kept == keep_upload(archive.read_bytes())
+    kept = keep_upload(archive.read_bytes(), "../../my defects (1).zip")
+    assert kept == keep_upload(archive.read_bytes(), "../../my defects (1).zip")
+    assert kept.name == "my_defects_1_.zip"
     assert kept.is_relative_to(tmp_path / "home")
     assert list(read_classes(kept, 16, 1)) == ["class00", "class01", "class02"]
     with pytest.raises(DataError, match="not a zip"):

@@ -59,8 +59,7 @@ def test_setup_starts_nothing_that_contradicts_itself(home: Path) -> None:
     app.number_input(key="set-way").set_value(150).run()
     assert any("150-way tasks need 150 classes" in error.value for error in app.error)
     start = next(button for button in app.button if button.label == "Start training")
-    start.click().run()
-    assert not app.exception
+    assert start.disabled
     assert RunStore().list() == [], "nothing half-made"
     app.number_input(key="set-way").set_value(5).run()
     assert not app.error

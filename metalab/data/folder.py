@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path, PurePath, PurePosixPath
@@ -47,7 +48,11 @@ def image_folder(
     images = np.concatenate(list(classes.values()))
     labels = np.repeat(np.arange(len(names)), [len(held) for held in classes.values()])
     x = torch.from_numpy(images).to(device)
-    return PoolSource("image-folder", x, torch.from_numpy(labels).to(device), names, groups)
+    hint = (
+        f"Meta-training on own images needs ten classes or more, found: {len(names)}. With fewer, adapt a "
+        "trained model to them: the page 'Adapt and see', or the command 'adapt'"
+    )
+    return PoolSource("image-folder", x, torch.from_numpy(labels).to(device), names, groups, hint=hint)
 
 
 def read_classes(path: Path | str | BinaryIO, size: int, channels: int) -> dict[str, np.ndarray]:
@@ -71,22 +76,23 @@ def read_classes(path: Path | str | BinaryIO, size: int, channels: int) -> dict[
         )
     if len(found) < 2:
         raise DataError(
-            f"{len(found)} class folders with images, at least two are needed",
+            f"two class folders with images or more are needed, found: {len(found)}",
             where=where,
             fix="Put each class's images into a sub-folder of its own",
         )
     return {name: np.stack(found[name]) for name in sorted(found)}
 
 
-def keep_upload(content: bytes) -> Path:
-    """Keep an uploaded zip below metalab's home, named by its content, and return its path.
+def keep_upload(content: bytes, name: str = "images.zip") -> Path:
+    """Keep an uploaded zip below metalab's home, in a folder named by its content, and return its path.
 
-    Training reads it long after the page is gone. Its name comes from nobody, and nothing is extracted.
-    Raises :class:`DataError` when it is no zip, and :class:`StorageError`.
+    Training reads it long after the page is gone. Of ``name`` only letters, digits, ``-`` and ``_`` are
+    kept, and nothing is extracted. Raises :class:`DataError` when it is no zip, and :class:`StorageError`.
     """
     if not zipfile.is_zipfile(io.BytesIO(content)):
         raise DataError("not a zip", where="upload", fix="Zip a folder that has one sub-folder per class")
-    path = home() / "uploads" / f"{hashlib.sha256(content).hexdigest()[:16]}.zip"
+    stem = re.sub(r"[^\w-]+", "_", PurePath(name).stem)[:80] or "images"
+    path = home() / "uploads" / hashlib.sha256(content).hexdigest()[:16] / f"{stem}.zip"
     if not path.is_file():
         atomic_write(path, content)
     return path
@@ -101,7 +107,7 @@ def own_task(
     for name, images in classes.items():
         if len(images) <= shot:
             raise DataError(
-                f"class {name!r} has {len(images)} images, {shot + 1} are needed (shot + 1 to judge by)",
+                f"images of class {name!r}: {len(images)}, needed: {shot + 1} (shot, and one to judge by)",
                 where="own images",
                 fix="Add images, or lower the shot",
             )

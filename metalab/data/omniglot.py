@@ -69,7 +69,7 @@ def _split(alphabets: dict[str, list[int]], path: Path) -> dict[Split, dict[str,
     names = sorted(alphabets)
     if len(names) < 3:
         raise DataError(
-            f"{len(names)} alphabets cannot be split in three", where=path, fix="Give three alphabets or more"
+            f"three alphabets or more are needed, found: {len(names)}", where=path, fix="Give more alphabets"
         )
     fifth = max(1, len(names) // 5)
     parts = {"train": names[: -2 * fifth], "validation": names[-2 * fifth : -fifth], "test": names[-fifth:]}

@@ -17,7 +17,8 @@ class PoolSource:
     """Tasks over ``images`` (n, C, size, size) floats in 0..1 with class numbers ``labels`` (n,).
 
     ``splits`` maps each split to its groups (alphabets) of class ids; ``names`` names the classes. A class
-    id is ``4 * class + quarter turns``; turned classes exist only in meta-train, if ``rotations``.
+    id is ``4 * class + quarter turns``; turned classes exist only in meta-train, if ``rotations``. ``hint``
+    says what to do when a split is empty.
     """
 
     name: str
@@ -27,6 +28,7 @@ class PoolSource:
     splits: dict[Split, dict[str, list[int]]]
     episodes: str = "mixed"
     rotations: bool = False
+    hint: str = ""
     _table: Tensor = field(init=False, repr=False)
     _count: Tensor = field(init=False, repr=False)
 
@@ -75,7 +77,7 @@ class PoolSource:
         groups, where = self.groups(split), f"{self.name}, {split} split"
         if not groups:
             offered = ", ".join(name for name, held in self._ids.items() if held)
-            fix = f"This source offers {offered} tasks only: adapt a model that was trained on another source"
+            fix = self.hint or f"This source offers {offered} tasks only: train on another one"
             raise DataError(f"there are no {split} tasks", where=where, fix=fix)
         check_groups(groups, shape.way, where, self.episodes)
         needed = shape.shot + shape.query
@@ -84,7 +86,7 @@ class PoolSource:
         if int(counts.min()) < needed:
             worst = self.names[int(ids[counts.argmin()])]
             raise DataError(
-                f"class {worst!r} has {int(counts.min())} images, tasks need {needed} (shot + query)",
+                f"images of class {worst!r}: {int(counts.min())}, tasks need {needed} (shot + query)",
                 where=where,
                 fix="Add images, or lower shot and query",
             )

@@ -65,7 +65,7 @@ class FiLM(MetaLearner):
         adapted = self.adapt(support, way)
         plain = {k: torch.zeros_like(v) for k, v in adapted.items() if not k.startswith("head")}
         return {
-            "no FiLM": {**plain, **self._head(plain, support, way, self._summarise(support))},
+            "without FiLM": {**plain, **self._head(plain, support, way, self._summarise(support))},
             "adapted": adapted,
         }
 

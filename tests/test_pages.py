@@ -65,7 +65,7 @@ def test_setup_starts_nothing_that_contradicts_itself(home: Path) -> None:
     assert not app.error
     app.selectbox(key="set-source").set_value("omniglot").run()
     assert any("needs the path" in error.value for error in app.error)
-    app.text_input(key="set-data").set_value(str(home / "nowhere")).run()
+    app.text_input(key="set-data-omniglot").set_value(str(home / "nowhere")).run()
     assert any("no such file or folder" in error.value for error in app.error)
     assert not app.exception
 

@@ -104,6 +104,13 @@ def test_try_it_now(address: str, page: Page) -> None:
     page.get_by_role("button", name="Another task").click()
     expect(page.locator(".ml-task img").first).not_to_have_attribute("src", first or "")
     no_error(page)
+    started = time.perf_counter()  # for the README: printed with -s, never asserted
+    page.goto(address)
+    expect(page.get_by_text("Try it now")).to_be_visible()
+    painted = time.perf_counter() - started
+    expect(page.locator(".ml-task tbody tr")).to_have_count(5)
+    shown = time.perf_counter() - started
+    print(f"warm server: page painted after {painted:.1f} s, task adapted and shown after {shown:.1f} s")
 
 
 def test_train_reload_and_see(address: str, page: Page) -> None:

@@ -71,7 +71,7 @@ def test_digits_are_test_only() -> None:
         source.labelled_batch(4, seeded("cpu", 0))
     with pytest.raises(DataError, match="way"):
         source.check(TaskShape(11, 1, 1), "test")
-    with pytest.raises(DataError, match="images, tasks need 300"):
+    with pytest.raises(DataError, match="'8': 174, tasks need 300"):
         source.check(TaskShape(5, 150, 150), "test")
 
 

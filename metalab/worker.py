@@ -70,7 +70,7 @@ def work(run: Run, mirror: Mirror) -> None:
     saved = time.monotonic()
     try:
         for progress in trainer.run():
-            if progress.kind == "validation":
+            if progress.kind == "validation" and trainer.looks_since_best == 0:
                 meta = {"config": config.model_dump(mode="json"), **describe(learner)}
                 save_checkpoint(run.checkpoint("best"), "metalearner", trainer.best_state, meta)
             if progress.kind == "validation" or time.monotonic() - saved > SAVE_EVERY:

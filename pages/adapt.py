@@ -113,15 +113,13 @@ def adapt_and_see(key: str, version: float) -> None:
     if model.metalearner.transductive:
         st.caption("Transductive: this model uses statistics of all query examples in each prediction.")
     stages = [stage.name for stage in view.stages]
-    stage = stages[-1]
-    if len(stages) > 1:
-        stage = st.select_slider(
-            "Moment of adaptation",
-            stages,
-            stages[-1],
-            key=f"stage-{key}",
-            help="From the pre-trained backbone (nearest class centroid) through the inner steps to the end.",
-        )
+    stage = st.select_slider(
+        "Moment of adaptation",
+        stages,
+        stages[-1],
+        key=f"stage-{key}",
+        help="From the pre-trained backbone (nearest class centroid) through the inner steps to the end.",
+    )
     sheets(view, stage)
     tabs = st.tabs(["Accuracy by step", "Confusion", "Most confident mistakes"])
     with tabs[0]:

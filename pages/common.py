@@ -68,12 +68,12 @@ def trained(which: str, version: float = 0.0) -> Trained:
 
 
 @st.cache_resource(show_spinner="Preparing the data …", max_entries=4)
-def source_of(config_json: str, source: str | None = None, data: str | None = None) -> TaskSource:
+def source_of(config_json: str, source: str | None = None) -> TaskSource:
     """Return the task source of a configuration, or held-out tasks of another source."""
     from metalab.data import create_source, create_test_source
 
     config = Config.from_json(config_json)
-    return create_test_source(config, source, data) if source else create_source(config)
+    return create_test_source(config, source) if source else create_source(config)
 
 
 def data_settings(config: Config) -> str:
@@ -124,11 +124,11 @@ def own_view(which: str, version: float, content: bytes, shot: int) -> TaskView:
 
 
 @st.cache_data(show_spinner=False, max_entries=64)
-def instant_embedding(key: str, _view: TaskView, method: str = "pca") -> Embedding:
-    """Return a picture that needs no waiting."""
+def instant_embedding(key: str, _view: TaskView) -> Embedding:
+    """Return the picture that needs no waiting: PCA."""
     from metalab.embeddings import embed
 
-    return embed(_view.features, method)
+    return embed(_view.features, "pca")
 
 
 def view_key(view: TaskView) -> str:
@@ -137,6 +137,18 @@ def view_key(view: TaskView) -> str:
     for stage in view.stages:
         digest.update(np.ascontiguousarray(stage.features).tobytes())
     return digest.hexdigest()[:16]
+
+
+def evaluation_table(evaluation: dict[str, Any]) -> None:
+    """Show the verdict and a bar a method, all baselines included."""
+    from metalab import plots
+
+    st.markdown(f"**{evaluation['verdict']}**")
+    st.plotly_chart(plots.evaluation_bars(evaluation), width="stretch", key="bars", config=CHART)
+    st.caption(
+        f"{evaluation['rows'][0]['tasks']} held-out {evaluation['way']}-way {evaluation['shot']}-shot tasks, "
+        "mean and 95 % interval; every row met the very same tasks."
+    )
 
 
 def task_metrics(view: TaskView) -> None:

@@ -7,11 +7,11 @@ import streamlit as st
 from metalab.jobs import LocalBackend
 from metalab.runs import RunStore
 from pages.common import (
-    CHART,
     WORDS,
     data_settings,
     embedder,
     errors_in_place,
+    evaluation_table,
     picture,
     sampled_view,
     sheets,
@@ -30,7 +30,6 @@ st.markdown(
 @errors_in_place()
 def try_it_now() -> None:
     """Adapt a shipped checkpoint to a held-out task of unseen characters."""
-    from metalab import plots
     from metalab.metalearners import get_metalearner
     from metalab.shipped import shipped, shipped_evaluation
 
@@ -68,12 +67,7 @@ def try_it_now() -> None:
     picture(view, "try-picture")
     if evaluation := shipped_evaluation():
         with st.expander(f"How good is it over {evaluation['rows'][0]['tasks']} such tasks? Honest numbers"):
-            st.markdown(f"**{evaluation['verdict']}**")
-            st.plotly_chart(plots.evaluation_bars(evaluation), width="stretch", key="bars", config=CHART)
-            st.caption(
-                f"{evaluation['way']}-way {evaluation['shot']}-shot on held-out scripts, mean and 95 % "
-                "interval, the same tasks for every row."
-            )
+            evaluation_table(evaluation)
 
 
 left, right = st.columns([3, 1], vertical_alignment="bottom")

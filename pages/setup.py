@@ -10,7 +10,6 @@ import streamlit as st
 from pydantic.fields import FieldInfo
 
 from metalab.config import Config
-from metalab.errors import ConfigError
 from metalab.estimate import Estimate, estimate
 from metalab.jobs import LocalBackend
 from metalab.runs import RunStore
@@ -62,8 +61,8 @@ def options_of(metalearner: str) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value != fields[name].default}
 
 
-def form() -> Config | None:
-    """Show all settings; None (with the reason in place) while they contradict each other."""
+def form() -> Config:
+    """Show all settings and return them; raises :class:`ConfigError` while they contradict each other."""
     from metalab.metalearners import get_metalearner, metalearners
 
     values: dict[str, Any] = {}
@@ -124,11 +123,7 @@ def form() -> Config | None:
             for number, name in enumerate(names):
                 with columns[number % 2]:
                     values[name] = field(name)
-    try:
-        return Config.create(**values)
-    except ConfigError as error:
-        st.error(str(error), icon=":material/error:")
-        return None
+    return Config.create(**values)
 
 
 def check(config: Config) -> None:

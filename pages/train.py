@@ -10,7 +10,7 @@ import streamlit as st
 from metalab import plots
 from metalab.jobs import LocalBackend
 from metalab.runs import Run, RunStore, Status, effective
-from pages.common import CHART, choose, duration, errors_in_place, picture, started
+from pages.common import CHART, choose, duration, errors_in_place, evaluation_table, picture, started
 
 STAGES = {
     "pre-training": "Pre-training the backbone (step 2)",
@@ -120,14 +120,8 @@ def results(run: Run) -> None:
         from metalab.embeddings import Embedding
         from metalab.inspection import TaskView
 
-        evaluation = run.read_json("evaluation")
         st.subheader("Does meta-learning help here?")
-        st.markdown(f"**{evaluation['verdict']}**")
-        st.plotly_chart(plots.evaluation_bars(evaluation), width="stretch", key="bars", config=CHART)
-        st.caption(
-            f"{evaluation['rows'][0]['tasks']} held-out {evaluation['way']}-way {evaluation['shot']}-shot "
-            "tasks, mean and 95 % interval; every row met the very same tasks."
-        )
+        evaluation_table(run.read_json("evaluation"))
         if run.has("view.json"):
             st.subheader("What adaptation changed")
             view = TaskView.from_arrays(run.read_arrays("view"), run.read_json("view"))

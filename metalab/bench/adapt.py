@@ -1,4 +1,4 @@
-"""How long a user waits: adapting a shipped model to a new task, drawing tasks, the very first start."""
+"""How long a user waits: adapting a shipped model to a new task, and the very first start."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from metalab.backbones import Backbone
 from metalab.execution import task_runner
 from metalab.metalearners import MetaLearner
-from metalab.metalearners.base import accuracy, class_means, squared_distances
+from metalab.metalearners.base import class_means, score, squared_distances
 from metalab.progress import Progress
 from metalab.tasks import Split, Task, TaskShape, TaskSource, seeded, task_list
 
@@ -113,7 +113,7 @@ def evaluate(
 
                 def one(item: tuple[int, Task], method: Method = method) -> float:
                     with torch.no_grad():
-                        return accuracy(method(item[1], item[0]), item[1].query).item()
+                        return score(method(item[1], item[0]), item[1].query).item()
 
                 results[name] += runner.map(one, enumerate(batch, number))
                 number += len(batch)

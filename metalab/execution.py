@@ -20,7 +20,7 @@ from torch.func import functional_call, vmap
 
 from metalab.errors import ConfigError
 from metalab.metalearners import MetaLearner
-from metalab.metalearners.base import accuracy
+from metalab.metalearners.base import score
 from metalab.tasks import Examples, Task, TaskBatch
 
 T = TypeVar("T")
@@ -60,14 +60,14 @@ class Runner:
             gradients = torch.autograd.grad(losses.mean(), parameters, allow_unused=True)
             return (
                 losses.mean().detach(),
-                accuracy(logits, batch.query).mean(),
+                score(logits, batch.query).mean(),
                 _filled(gradients, parameters),
             )
 
         def one(task: Task) -> tuple[Tensor, Tensor, list[Tensor]]:
             loss, logits = metalearner(task.support, task.query, task.way)
             gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
-            return loss.detach(), accuracy(logits.detach(), task.query), _filled(gradients, parameters)
+            return loss.detach(), score(logits.detach(), task.query), _filled(gradients, parameters)
 
         totals: list[Tensor] = []
         losses, accuracies = [], []
@@ -85,11 +85,11 @@ class Runner:
         """Return query accuracy after adaptation, one number a task (n_tasks,)."""
         with torch.no_grad():
             if self.strategy == "vmap":
-                return accuracy(_vmapped(metalearner, batch)[1], batch.query)
+                return score(_vmapped(metalearner, batch)[1], batch.query)
 
             def one(task: Task) -> Tensor:
                 with torch.no_grad():  # a thread has a mode of its own
-                    return accuracy(metalearner(task.support, task.query, task.way)[1], task.query)
+                    return score(metalearner(task.support, task.query, task.way)[1], task.query)
 
             return torch.stack(list(self.map(one, batch)))
 

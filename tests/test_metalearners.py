@@ -13,7 +13,7 @@ from metalab.backbones import create_backbone
 from metalab.config import Config
 from metalab.errors import ConfigError
 from metalab.metalearners import MetaLearner, check_options, get_metalearner, metalearners
-from metalab.metalearners.base import accuracy, class_means, cross_entropy
+from metalab.metalearners.base import class_means, score, task_loss
 from metalab.tasks import Examples
 
 NAMES = list(metalearners())
@@ -185,8 +185,8 @@ def test_masked_loss_and_accuracy() -> None:
     logits = torch.tensor([[2.0, 0.0], [0.0, 2.0], [2.0, 0.0]])
     plain = Examples(torch.zeros(2, 1), torch.tensor([0, 0]))
     masked = Examples(torch.zeros(3, 1), torch.tensor([0, 0, 1]), torch.tensor([True, True, False]))
-    torch.testing.assert_close(cross_entropy(logits, masked), cross_entropy(logits[:2], plain))
-    assert accuracy(logits, masked) == 0.5
+    torch.testing.assert_close(task_loss(logits, masked), task_loss(logits[:2], plain))
+    assert score(logits, masked) == 0.5
 
 
 def test_unknown_head_is_refused() -> None:

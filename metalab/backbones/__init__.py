@@ -8,10 +8,11 @@ import torch
 
 from metalab.backbones.base import Backbone, seeded_initialisation
 from metalab.backbones.conv4 import Conv4
+from metalab.backbones.mlp import MLP
 from metalab.backbones.resnet12 import ResNet12
 from metalab.config import Config
 
-BACKBONES: dict[str, type[Backbone]] = {"conv4": Conv4, "resnet12": ResNet12}
+BACKBONES: dict[str, type[Backbone]] = {"conv4": Conv4, "resnet12": ResNet12, "mlp": MLP}
 SHAPE = ("channels", "size", "width", "normalisation")
 
 

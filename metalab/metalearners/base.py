@@ -44,7 +44,10 @@ class MetaLearner(nn.Module, ABC):
 
     @abstractmethod
     def adapt(self, support: Examples, way: int) -> State:
-        """Adapt to ``support`` (x (n, C, H, W), y (n,) in 0..way-1) and return the state."""
+        """Adapt to ``support`` (x (n, C, H, W), y (n,) in 0..way-1) and return the state.
+
+        In regression y holds targets (n, way), and ``way`` is their number.
+        """
 
     @abstractmethod
     def features(self, state: State, x: Tensor) -> Tensor:
@@ -63,9 +66,9 @@ class MetaLearner(nn.Module, ABC):
         return {"adapted": self.adapt(support, way)}
 
     def forward(self, support: Examples, query: Examples, way: int) -> tuple[Tensor, Tensor]:
-        """Return the meta-loss of one task, its mean query cross-entropy after adaptation, and the logits."""
-        logits = self.predict(self.adapt(support, way), query.x)
-        return cross_entropy(logits, query), logits
+        """Return the meta-loss of one task, its mean query loss after adaptation, and the outputs."""
+        outputs = self.predict(self.adapt(support, way), query.x)
+        return task_loss(outputs, query), outputs
 
     @property
     def transductive(self) -> bool:
@@ -77,13 +80,26 @@ class MetaLearner(nn.Module, ABC):
         return super().train(False)
 
 
-def cross_entropy(logits: Tensor, examples: Examples) -> Tensor:
-    """Return the mean cross-entropy of ``logits`` (n, way) over the examples that are not padding."""
-    losses = F.cross_entropy(logits, examples.y, reduction="none")
+def task_loss(outputs: Tensor, examples: Examples) -> Tensor:
+    """Return the mean loss of ``outputs`` (n, way) over the examples that are not padding.
+
+    Cross-entropy for class labels ``y`` (n,) int64; squared error for targets ``y`` (n, way) float.
+    """
+    if examples.y.is_floating_point():
+        losses = (outputs - examples.y).square().mean(-1)
+    else:
+        losses = F.cross_entropy(outputs, examples.y, reduction="none")
     if examples.mask is None:
         return losses.mean()
     weights = examples.weights()
     return (losses * weights).sum() / weights.sum()
+
+
+def targets(examples: Examples, way: int) -> Tensor:
+    """Return what a linear head should put out (n, way): one-hot classes, or the regression targets."""
+    if examples.y.is_floating_point():
+        return examples.y
+    return F.one_hot(examples.y, way).to(examples.x.dtype)
 
 
 def class_means(features: Tensor, support: Examples, way: int) -> Tensor:
@@ -97,11 +113,17 @@ def squared_distances(a: Tensor, b: Tensor) -> Tensor:
     return (a.square().sum(-1, keepdim=True) - 2 * a @ b.t() + b.square().sum(-1)).clamp(min=0)
 
 
-def accuracy(logits: Tensor, examples: Examples) -> Tensor:
-    """Return the share (...,) of examples whose largest logit (..., n, way) is the label."""
-    right = (logits.argmax(-1) == examples.y).to(logits.dtype)
-    weights = examples.weights()
-    return (right * weights).sum(-1) / weights.sum(-1)
+def score(outputs: Tensor, examples: Examples) -> Tensor:
+    """Return how good ``outputs`` (..., n, way) are, one number a task (...,).
+
+    The share of examples whose largest output is the label; for regression, the mean squared error.
+    """
+    if examples.y.is_floating_point():
+        each = (outputs - examples.y).square().mean(-1)
+    else:
+        each = (outputs.argmax(-1) == examples.y).to(outputs.dtype)
+    weights = examples.weights().to(each.dtype)
+    return (each * weights).sum(-1) / weights.sum(-1)
 
 
 def scalar(value: float) -> nn.Parameter:

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from pydantic import ConfigDict, Field
 from torch import Tensor, nn
 
-from metalab.metalearners.base import MetaLearner, State, class_means, cross_entropy, scalar
+from metalab.metalearners.base import MetaLearner, State, class_means, scalar, task_loss
 from metalab.tasks import Examples
 
 
@@ -56,15 +56,15 @@ class MAML(MetaLearner):
     def adapt(self, support: Examples, way: int) -> State:
         """Return the parameters after the last step: backbone's by name, ``head.weight``, ``head.bias``."""
         state = self._start(support, way)
-        for _ in range(self.options.inner_steps):
-            state = self._step(state, support)
+        for step in range(self.options.inner_steps):
+            state = self._step(state, support, step)
         return state
 
     def path(self, support: Examples, way: int) -> dict[str, State]:
         """Return the parameters before the first and after each inner step."""
         states = [self._start(support, way)]
-        for _ in range(self.options.inner_steps):
-            states.append(self._step(states[-1], support))
+        for step in range(self.options.inner_steps):
+            states.append(self._step(states[-1], support, step))
         return {f"step {i}": state for i, state in enumerate(states)}
 
     def features(self, state: State, x: Tensor) -> Tensor:
@@ -86,13 +86,23 @@ class MAML(MetaLearner):
             weight, bias = 2 * scale * prototypes, -scale * prototypes.square().sum(1)
         return {**params, "head.weight": weight, "head.bias": bias}
 
-    def _step(self, state: State, support: Examples) -> State:
+    def adapts(self, name: str) -> bool:
+        """Return whether the inner loop changes parameter ``name`` of the state."""
+        return True
+
+    def rate(self, name: str, step: int) -> float | Tensor:
+        """Return the size of inner step ``step`` for parameter ``name``, broadcastable to it."""
+        return self.options.inner_lr
+
+    def _step(self, state: State, support: Examples, step: int) -> State:
         """One gradient step on the support loss (equation 1)."""
+        moving = {name: value for name, value in state.items() if self.adapts(name)}
 
-        def loss(state: State) -> Tensor:
-            return cross_entropy(self.predict(state, support.x), support)
+        def loss(moving: State) -> Tensor:
+            return task_loss(self.predict({**state, **moving}, support.x), support)
 
-        gradients = torch.func.grad(loss)(state)
+        gradients = torch.func.grad(loss)(moving)
         if self.options.first_order:
             gradients = {name: gradient.detach() for name, gradient in gradients.items()}
-        return {name: value - self.options.inner_lr * gradients[name] for name, value in state.items()}
+        moved = {name: value - self.rate(name, step) * gradients[name] for name, value in moving.items()}
+        return {**state, **moved}

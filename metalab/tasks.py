@@ -36,6 +36,13 @@ class Examples:
         mask = None if self.mask is None else self.mask.to(device)
         return Examples(self.x.to(device), self.y.to(device), mask)
 
+    def joined(self, other: Examples) -> Examples:
+        """Return these examples of one task followed by those of ``other``."""
+        mask = None
+        if self.mask is not None or other.mask is not None:
+            mask = torch.cat([part.weights().bool() for part in (self, other)])
+        return Examples(torch.cat([self.x, other.x]), torch.cat([self.y, other.y]), mask)
+
     def __getitem__(self, index: int | slice) -> Examples:
         mask = None if self.mask is None else self.mask[index]
         return Examples(self.x[index], self.y[index], mask)

@@ -100,6 +100,7 @@ class Trainer:
         warm = min(1.0, (self.step + 1) / max(1, min(50, config.steps // 10)))
         for group in self.optimiser.param_groups:
             group["lr"] = config.lr * warm * 0.5 * (1 + math.cos(math.pi * self.step / config.steps))
+        self.metalearner.progress.fill_(self.step / config.steps)
         generator = seeded(self.device, config.seed, "train", self.step)
         batch = self.source.sample(config.meta_batch, "train", self.shape, generator)
         loss, right, gradients = runner.meta_gradient(self.metalearner, batch, self.parameters)

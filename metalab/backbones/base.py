@@ -47,6 +47,8 @@ class Backbone(nn.Module, ABC):
     film_channels: tuple[int, ...]
     """Channels of each block, where FiLM may adjust."""
     feature_dim: int
+    map_size: int = 1
+    """Side of the square map that the features are, flattened channel after channel; 1: pooled."""
 
     def __init__(self, channels: int, size: int, width: int, normalisation: Normalisation) -> None:
         super().__init__()

@@ -20,7 +20,8 @@ class Conv4(Backbone):
             self.register_parameter(f"conv{block}", nn.Parameter(nn.init.kaiming_normal_(conv.weight.data)))
             self._add_norm(f"norm{block}", width)
         self.film_channels = (width,) * 4
-        self.feature_dim = width * (size // 16) ** 2
+        self.map_size = size // 16
+        self.feature_dim = width * self.map_size**2
 
     def extract(self, params: Params, x: Tensor, film: Film | None = None) -> Tensor:
         """Return features (n, width * (size // 16)²)."""

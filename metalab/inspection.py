@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from metalab.backbones import Backbone
+from metalab.baselines import nearest_centroid
 from metalab.embeddings import Embedding, Scores, linear_cka, scores
-from metalab.evaluation import nearest_centroid
 from metalab.metalearners import MetaLearner
 from metalab.tasks import Task
 

@@ -110,7 +110,7 @@ def test_evaluate_on_another_source(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*arguments, "--format", "json"]) == 0
     table = json.loads(capsys.readouterr().out)
     assert table["way"] == 10
-    assert len(table["rows"]) == 5
+    assert len(table["rows"]) == 7
     assert main(arguments) == 0
     assert "Frozen features + logistic regression" in capsys.readouterr().out
 

@@ -78,6 +78,8 @@ def test_all_baselines_stand_beside_the_metalearner_and_repeat() -> None:
         "un-adapted",
         "nearest-centroid",
         "logistic-regression",
+        "fine-tuned",
+        "cosine-fine-tuned",
         "from-scratch",
     ]
     assert first == second
@@ -117,7 +119,7 @@ def test_several_metalearners_share_one_table() -> None:
     *_, result = evaluate(learners, create_backbone(CONFIG).eval(), create_source(CONFIG), SHAPE, 8)
     assert [row.label for row in result.rows[:2]] == ["ProtoNet (first)", "ProtoNet (second)"]
     assert result.rows[0].accuracy == result.rows[1].accuracy
-    assert len(result.differences) == 2 * 4
+    assert len(result.differences) == 2 * 6
     assert result.verdict.count("ProtoNet (first)") == result.verdict.count("ProtoNet (second)") == 1
 
 

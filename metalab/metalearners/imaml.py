@@ -9,6 +9,7 @@ from pydantic import Field
 from torch import Tensor
 
 from metalab.metalearners.base import State, task_loss
+from metalab.metalearners.cg import conjugate_gradient
 from metalab.metalearners.fomaml import FOMAML
 from metalab.metalearners.maml import InnerLoop
 from metalab.tasks import Examples
@@ -58,18 +59,7 @@ class IMAML(FOMAML):
             curved = pullback(vector)[0]
             return {name: value + curved[name] / self.options.proximity for name, value in vector.items()}
 
-        solution = {name: torch.zeros_like(value) for name, value in gradient.items()}
-        residual = direction = gradient
-        size = _dot(residual, residual)
-        for _ in range(self.options.cg_steps):
-            moved = product(direction)
-            rate = _ratio(size, _dot(direction, moved))
-            solution = _add(solution, rate, direction)
-            residual = _add(residual, -rate, moved)
-            new = _dot(residual, residual)
-            direction = _add(residual, _ratio(new, size), direction)
-            size = new
-        return solution
+        return conjugate_gradient(product, gradient, self.options.cg_steps)
 
     def _step(self, state: State, start: State, support: Examples, step: int) -> State:
         """One gradient step on the support loss with its pull to the start (equation 3)."""
@@ -80,17 +70,3 @@ class IMAML(FOMAML):
             return loss(moving) + self.options.proximity / 2 * distance
 
         return self._descend(state, pulled, step)
-
-
-def _dot(a: State, b: State) -> Tensor:
-    return torch.stack([(a[name] * b[name]).sum() for name in a]).sum()
-
-
-def _add(a: State, factor: Tensor, b: State) -> State:
-    return {name: value + factor * b[name] for name, value in a.items()}
-
-
-def _ratio(a: Tensor, b: Tensor) -> Tensor:
-    """Return a / b; 0 where b is not positive: the system is solved, or curves down, and CG stops."""
-    positive = b > torch.finfo(b.dtype).tiny
-    return torch.where(positive, a / torch.where(positive, b, 1), 0)

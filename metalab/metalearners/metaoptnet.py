@@ -10,11 +10,11 @@ from pydantic import Field
 from torch import Tensor
 
 from metalab.metalearners.base import MetaLearner, State, scalar, targets
+from metalab.metalearners.cg import conjugate_gradient
 from metalab.tasks import Examples
 
-DIFFERENTIATED = 10
-"""Last solver steps that are differentiated, from a point that is already the solution: their unrolled
-gradient converges to the implicit one of the optimality conditions, as a Neumann series does."""
+CG_STEPS = 50
+"""Conjugate-gradient steps of the solution's derivative."""
 
 
 class MetaOptNet(MetaLearner):
@@ -66,20 +66,48 @@ def crammer_singer(gram: Tensor, labels: Tensor, softness: Tensor, steps: int) -
 
     Minimises ½ tr(α'Kα) - Σ α ∘ labels with α ≤ softness · labels and rows that sum to zero, for the Gram
     matrix K (n, n), one-hot labels (n, way) and softness (n,) (0: the example is padding), by projected
-    gradient descent with Nesterov's acceleration. Differentiable in ``gram``.
+    gradient descent with Nesterov's acceleration. Differentiable in ``gram``, implicitly.
     """
-    bound = softness[:, None] * labels
+    bound, kernel = softness[:, None] * labels, gram.detach()
+    rate = 1 / kernel.abs().sum(1).max()
     dual = ahead = torch.zeros_like(labels)
     for step in range(steps):
-        if step == steps - DIFFERENTIATED:
-            dual, ahead = dual.detach(), dual.detach()
-        differentiated = step >= steps - DIFFERENTIATED
-        kernel = gram if differentiated else gram.detach()
-        rate = 1 / kernel.detach().abs().sum(1).max()
         new = _project(ahead - rate * (kernel @ ahead - labels), bound, softness)
-        momentum = 0.0 if differentiated else step / (step + 3)
-        ahead, dual = new + momentum * (new - dual), new
-    return dual
+        ahead, dual = new + step / (step + 3) * (new - dual), new
+    # At the solution the slope is zero along all directions that the constraints leave free, whatever K: that
+    # determines how the solution follows K (implicit function theorem).
+    free = (bound - dual > 1e-4 * softness[:, None]).to(dual.dtype)
+    return dual - _Follow.apply(_tangent(gram @ dual - labels, free), kernel, free)
+
+
+class _Follow(torch.autograd.Function):
+    """Zero, with the derivative of the solution by its slope: the inverse of K on the free directions."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(slope: Tensor, kernel: Tensor, free: Tensor) -> Tensor:
+        return torch.zeros_like(slope)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output) -> None:
+        ctx.save_for_backward(*inputs[1:])
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None, None]:
+        kernel, free = ctx.saved_tensors
+
+        def product(state: State) -> State:
+            return {"dual": _tangent(kernel @ _tangent(state["dual"], free), free)}
+
+        right = {"dual": _tangent(gradient, free)}
+        return conjugate_gradient(product, right, CG_STEPS)["dual"], None, None
+
+
+def _tangent(dual: Tensor, free: Tensor) -> Tensor:
+    """Return ``dual`` (n, way) projected to rows that sum to zero and vanish where ``free`` is 0."""
+    held = dual * free
+    return held - free * held.sum(1, keepdim=True) / free.sum(1, keepdim=True).clamp(min=1)
 
 
 def _project(dual: Tensor, bound: Tensor, softness: Tensor) -> Tensor:

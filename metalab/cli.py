@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import sys
@@ -14,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from metalab.bench import BENCHES
 from metalab.errors import ConfigError, MetalabError
 
 
@@ -83,9 +85,9 @@ def parser() -> argparse.ArgumentParser:
         "names", nargs="*", metavar="NAME", help="conv4, a meta-learner, evaluation (default: all)"
     )
 
-    bench = command("bench", _bench, "measure on this machine")
-    bench.add_argument("name", choices=("adapt",), help="adapt: how long adapting a shipped model takes")
-    bench.add_argument("--repeat", type=int, default=20, help="tasks per model (default: 20)")
+    bench = command("bench", _bench, "measure on this machine; bench NAME --help says what")
+    bench.add_argument("name", choices=BENCHES, help="; ".join(f"{k}: {v}" for k, v in BENCHES.items()))
+    bench.add_argument("rest", nargs=argparse.REMAINDER, metavar="...", help="options of the benchmark")
     return top
 
 
@@ -384,8 +386,10 @@ def _ship(arguments: argparse.Namespace) -> int:
 
 
 def _bench(arguments: argparse.Namespace) -> int:
-    from metalab.bench.adapt import adapt
-
-    for line in adapt(arguments.repeat):
-        print(line, flush=True)
-    return 0
+    # Imported only when asked for: the benchmarks need everything, other commands should start at once.
+    module = importlib.import_module(f"metalab.bench.{arguments.name}")
+    own = argparse.ArgumentParser(
+        prog=f"python -m metalab bench {arguments.name}", description=f"Measures {BENCHES[arguments.name]}."
+    )
+    module.add_arguments(own)
+    return module.run(own.parse_args(arguments.rest))

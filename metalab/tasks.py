@@ -18,8 +18,8 @@ LIST_CHUNK = 8
 
 @dataclass(frozen=True)
 class Examples:
-    """Inputs ``x`` (..., n, *input shape), labels ``y`` (..., n) int64 in 0..way-1, and an optional
-    ``mask`` (..., n) bool that is False for padding (None: every example counts)."""
+    """Inputs ``x`` (..., n, *input shape), labels ``y`` (..., n) int64 in 0..way-1 or regression targets
+    (..., n, way) float, and an optional ``mask`` (..., n) bool, False for padding (None: all count)."""
 
     x: Tensor
     y: Tensor
@@ -28,7 +28,8 @@ class Examples:
     def weights(self) -> Tensor:
         """Return per-example weights (..., n): 1 for an example, 0 for padding."""
         if self.mask is None:
-            return torch.ones(self.y.shape, dtype=self.x.dtype, device=self.x.device)
+            shape = self.y.shape[:-1] if self.y.is_floating_point() else self.y.shape
+            return torch.ones(shape, dtype=self.x.dtype, device=self.x.device)
         return self.mask.to(self.x.dtype)
 
     def to(self, device: torch.device | str) -> Examples:

@@ -111,7 +111,7 @@ def adapt_and_see(key: str, version: float) -> None:
         return
     task_metrics(view)
     if model.metalearner.transductive:
-        st.caption("Transductive: this model uses statistics of all query examples in each prediction.")
+        st.caption("Transductive: each prediction here depends on all query examples together.")
     stages = [stage.name for stage in view.stages]
     stage = st.select_slider(
         "Moment of adaptation",

@@ -63,7 +63,7 @@ def options_of(metalearner: str) -> dict[str, Any]:
 
 def form() -> Config:
     """Show all settings and return them; raises :class:`ConfigError` while they contradict each other."""
-    from metalab.metalearners import get_metalearner, metalearners
+    from metalab.metalearners import family, metalearners
 
     values: dict[str, Any] = {}
     st.markdown("##### 1 · Data and task")
@@ -101,14 +101,15 @@ def form() -> Config:
     with columns[1]:
         values["shot"] = field("shot")
     st.markdown("##### 2 · Method")
-    values["metalearner"] = st.radio(
+    known = metalearners()
+    values["metalearner"] = st.selectbox(
         "Meta-learner",
-        metalearners(),
-        format_func=lambda name: get_metalearner(name).label,
-        captions=[get_metalearner(name).summary for name in metalearners()],
+        known,
+        format_func=lambda name: f"{known[name].label} · {family(known[name])}",
         key="set-metalearner",
-        label_visibility="collapsed",
+        help=Config.model_fields["metalearner"].description,
     )
+    st.caption(known[values["metalearner"]].summary)
     st.markdown("##### 3 · Training")
     values["steps"] = field("steps")
     with st.expander("More settings"):

@@ -47,6 +47,7 @@ def same_weights(a: Backbone, b: Backbone) -> bool:
 
 __all__ = [
     "BACKBONES",
+    "MLP",
     "Backbone",
     "build",
     "create_backbone",

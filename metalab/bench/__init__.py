@@ -1,1 +1,10 @@
-"""Measurements that anyone can run again: ``python -m metalab bench NAME``, one file each."""
+"""Measurements that anyone can run again: ``python -m metalab bench NAME``, one file each.
+
+A file gives ``add_arguments(parser)`` and ``run(arguments) -> exit status``.
+"""
+
+BENCHES = {
+    "adapt": "how long adapting a shipped model takes",
+    "methods": "every meta-learner under one budget on the same held-out tasks: the leaderboard",
+    "published": "published numbers in their papers' settings: sinusoid regression, Omniglot",
+}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import time
 from collections.abc import Iterator
 
@@ -14,6 +15,18 @@ from metalab.shipped import load_trained, shipped
 from metalab.tasks import TaskShape, task_at
 
 SHAPE = TaskShape(5, 5, 15)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's flags."""
+    parser.add_argument("--repeat", type=int, default=20, help="tasks per model (default: 20)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Measure and print."""
+    for line in adapt(arguments.repeat):
+        print(line, flush=True)
+    return 0
 
 
 def adapt(repeat: int = 20) -> Iterator[str]:

@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from metalab.errors import ConfigError
-from metalab.metalearners.base import MetaLearner, State
+from metalab.metalearners.base import FAMILIES, MetaLearner, State
 
 
 @cache
@@ -40,6 +40,11 @@ def get_metalearner(name: str) -> type[MetaLearner]:
     return known[name]
 
 
+def family(cls: type[MetaLearner]) -> str:
+    """Return the family of a meta-learner, in words."""
+    return FAMILIES[cls.order // 10]
+
+
 def check_options(name: str, options: dict[str, Any]) -> Any:
     """Return the validated options of meta-learner ``name``; raises :class:`ConfigError`."""
     cls = get_metalearner(name)
@@ -55,4 +60,4 @@ def check_options(name: str, options: dict[str, Any]) -> Any:
         ) from None
 
 
-__all__ = ["MetaLearner", "State", "check_options", "get_metalearner", "metalearners"]
+__all__ = ["MetaLearner", "State", "check_options", "family", "get_metalearner", "metalearners"]

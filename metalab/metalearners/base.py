@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from metalab.backbones import Backbone
 from metalab.tasks import Examples
 
+FAMILIES = {1: "metric-based", 2: "gradient-based", 3: "neural", 4: "closed-form head", 5: "transductive"}
+
 State = dict[str, Tensor]
 """What adaptation yields: a flat dictionary of tensors, all that :meth:`MetaLearner.predict` needs."""
 
@@ -34,8 +36,8 @@ class MetaLearner(nn.Module, ABC):
     label: ClassVar[str]
     summary: ClassVar[str]
     """One sentence for a user choosing a method."""
-    order: ClassVar[int] = 100
-    """Place in lists: 10 metric-based, 20 gradient-based, 30 neural, 40 closed-form, 50 transductive."""
+    order: ClassVar[int]
+    """Place in lists; its tens name the family (:data:`FAMILIES`)."""
     uses_other_queries: ClassVar[bool] = False
     """Whether the method itself looks at all query examples together."""
 

@@ -29,7 +29,7 @@ class DN4(MetaLearner):
 
     def __init__(self, backbone, options) -> None:
         super().__init__(backbone, options)
-        self.log_temperature = scalar(2.0)
+        self.log_temperature = scalar(3.0)
 
     def adapt(self, support: Examples, way: int) -> State:
         """Return ``places`` (n, places, c) of unit length, and ``labels`` (n, way), zero rows for padding."""

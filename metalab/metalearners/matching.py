@@ -34,7 +34,7 @@ class Matching(MetaLearner):
 
     def __init__(self, backbone, options) -> None:
         super().__init__(backbone, options)
-        self.log_temperature = scalar(2.0)
+        self.log_temperature = scalar(3.0)
         if options.full_context:
             d = backbone.feature_dim
             self.forwards, self.backwards = nn.LSTMCell(d, d), nn.LSTMCell(d, d)

@@ -128,6 +128,8 @@ def score(outputs: Tensor, examples: Examples) -> Tensor:
         each = (outputs - examples.y).square().mean(-1)
     else:
         each = (outputs.argmax(-1) == examples.y).to(outputs.dtype)
+    if examples.mask is None:
+        return each.mean(-1)
     weights = examples.weights().to(each.dtype)
     return (each * weights).sum(-1) / weights.sum(-1)
 

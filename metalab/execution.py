@@ -164,9 +164,9 @@ def task_runner(
         torch.set_num_threads(before)
 
 
-def chunks(batch: TaskBatch, most: int = CHUNK) -> Iterator[TaskBatch]:
-    """Cut ``batch`` into parts of equal size, give or take one, of at most ``most`` tasks."""
-    parts = math.ceil(len(batch) / most)
+def chunks(batch: TaskBatch) -> Iterator[TaskBatch]:
+    """Cut ``batch`` into parts of equal size, give or take one, of at most :data:`CHUNK` tasks."""
+    parts = math.ceil(len(batch) / CHUNK)
     for part in range(parts):
         start, end = len(batch) * part // parts, len(batch) * (part + 1) // parts
         yield TaskBatch(batch.support[start:end], batch.query[start:end], batch.way)

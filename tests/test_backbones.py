@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -75,3 +77,49 @@ def test_the_seed_fixes_the_start_and_no_global_seed_is_touched() -> None:
     assert torch.equal(torch.rand(1), expected)
     assert torch.equal(a.conv0, b.conv0)
     assert not torch.equal(a.conv0, c.conv0)
+
+
+def plain_conv4(
+    made: Backbone, x: torch.Tensor, film: list[tuple[torch.Tensor, torch.Tensor]]
+) -> torch.Tensor:
+    """Conv4 in the usual order, with the library's own norms: convolution, norm, FiLM, ReLU, pooling."""
+    h, params = x, made.params()
+    for block, (gamma, beta) in enumerate(film):
+        h = F.conv2d(h, params[f"conv{block}"], padding=1)
+        weight, bias = params[f"norm{block}_weight"], params[f"norm{block}_bias"]
+        if made.normalisation == "group":
+            h = F.group_norm(h, 8, weight, bias)
+        else:
+            mean, var = (getattr(made, f"norm{block}_{part}", None) for part in ("mean", "var"))
+            measured = made.training or made.normalisation == "batch"
+            h = F.batch_norm(h, mean, var, weight, bias, training=measured, momentum=made.momentum)
+        h = F.max_pool2d(F.relu(h * (1 + gamma)[:, None, None] + beta[:, None, None]), 2)
+    return h.flatten(1)
+
+
+@pytest.mark.parametrize("normalisation", ["running", "group", "batch"])
+@pytest.mark.parametrize("training", [False, True])
+def test_pooling_first_changes_nothing(normalisation: str, training: bool) -> None:
+    """Values, gradients of everything, second derivatives and measured statistics, scales of both signs."""
+    torch.manual_seed(0)
+    made = backbone(normalisation=normalisation, width=16).double().train(training)
+    film = [(torch.randn(16).double(), torch.randn(16).double()) for _ in range(4)]
+    for pair in film:
+        for part in pair:
+            part.requires_grad_()
+    with torch.no_grad():
+        for name, parameter in made.named_parameters():
+            if name.startswith("norm"):
+                parameter.normal_()
+    other, x = copy.deepcopy(made), torch.rand(3, 1, 32, 32).double()
+    results = []
+    for module, features in (
+        (made, made.extract(made.params(), x, film)),
+        (other, plain_conv4(other, x, film)),
+    ):
+        wanted = [*module.parameters(), *(part for pair in film for part in pair)]
+        first = torch.autograd.grad(features.square().mean(), wanted, create_graph=True)
+        second = torch.autograd.grad(sum(g.square().sum() for g in first), wanted)
+        results.append([features, *first, *second, *module.buffers()])
+    for a, b in zip(*results, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-8, atol=1e-8)

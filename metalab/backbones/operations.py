@@ -86,11 +86,12 @@ class _MaxPool(torch.autograd.Function):
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor], output: tuple[Tensor, Tensor]) -> None:
         ctx.mark_non_differentiable(output[1])
-        ctx.save_for_backward(inputs[0], output[1])
+        ctx.save_for_backward(output[1])
+        ctx.size = inputs[0].shape[2:]
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor, _: Tensor) -> Tensor:
-        return _Unpool.apply(gradient, *ctx.saved_tensors)
+        return _Unpool.apply(gradient, *ctx.saved_tensors, ctx.size)
 
 
 class _Unpool(torch.autograd.Function):
@@ -99,14 +100,18 @@ class _Unpool(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(gradient: Tensor, h: Tensor, places: Tensor) -> Tensor:
+    def forward(gradient: Tensor, places: Tensor, size: torch.Size) -> Tensor:
+        # The operation asks for the map it pooled, but only for its shape and layout: never touched memory
+        # costs nothing, and the largest map need not live until the way back.
+        n, channels = gradient.shape[:2]
+        h = gradient.new_empty((n, *size, channels)).movedim(3, 1)
         return torch.ops.aten.max_pool2d_with_indices_backward(
             gradient, h, [2, 2], [2, 2], [0, 0], [1, 1], False, places
         )
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: Tensor) -> None:
-        ctx.save_for_backward(inputs[2])
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, torch.Size], output: Tensor) -> None:
+        ctx.save_for_backward(inputs[1])
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:

@@ -411,4 +411,4 @@ def growth_curves(rows: Sequence[Mapping[str, Any]]) -> go.Figure:
                 title=title if column == 1 else None, rangemode="tozero", row=line, col=column
             )
         figure.update_xaxes(title=name.replace("_", "-"), row=2, col=column)
-    return figure
+    return _plain(figure, 440)

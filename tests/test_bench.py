@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from metalab.bench import BENCHES, methods
+from metalab.bench import BENCHES, methods, speed
 from metalab.bench.published import OMNIGLOT, omniglot_config, sinusoid
 from metalab.cli import main, parser
 from metalab.data.sinusoid import sinusoids
 from metalab.errors import ConfigError
+from metalab.plots import growth_curves
 from metalab.tasks import seeded
 
 OMNIGLOT_DATA = Path(__file__).parents[1] / "../shared/data/omniglot"
@@ -96,3 +98,29 @@ def test_the_papers_settings() -> None:
     config = omniglot_config(argparse.Namespace(data=OMNIGLOT_DATA, **given))
     assert (config.image_size, config.steps, config.meta_batch, config.train_way) == (28, 60_000, 16, 20)
     assert config.options == {"inner_steps": 5, "inner_lr": 0.1, "head": "shared"}
+
+
+@pytest.mark.parametrize("method", ["maml", "anil", "protonet", "r2d2"])
+def test_speed_compares_equal_gradients(method: str) -> None:
+    case = speed.Case(method, 2, steps=2, size=16, query=2)
+    assert speed.gradient_difference(case) < 1e-10
+
+
+def test_speed_puts_both_sides_beside_each_other() -> None:
+    found = speed.compare(replace(speed.CASES[4], meta_batch=2), repeats=2, memory=False)
+    assert found.ratio > 0
+    assert found.low <= found.ratio <= found.high
+    assert found.difference < 1e-10
+    assert "metalab batched" in found.settings
+    assert any(name.startswith("peer") for name in found.settings)
+
+
+def test_growth_is_drawn_for_every_size() -> None:
+    rows = [
+        {"grows": name, "value": value, "seconds": value / 10, "memory": 50.0}
+        for name, values in speed.GROWS.items()
+        for value in values
+    ]
+    figure = growth_curves(rows)
+    assert len(figure.data) == 2 * len(speed.GROWS)
+    assert list(figure.data[0].x) == list(speed.GROWS["meta_batch"])

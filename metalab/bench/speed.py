@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -147,17 +148,21 @@ def compare(case: Case, repeats: int, memory: bool = True) -> Comparison:
     before = torch.get_num_threads()
     try:
         with ExitStack() as stack:
-            runner = stack.enter_context(task_runner("auto", tasks=WORTH_RECORDING))
-            strategy = f"metalab {runner.resolve(learner)}"
-            turns[strategy] = lambda: runner.meta_gradient(learner, batch, parameters)
+            auto = stack.enter_context(task_runner("auto", tasks=WORTH_RECORDING))
+            own = f"metalab {auto.resolve(learner)}"
+            runners = {own: auto}
+            for strategy in ("loop", "threads"):
+                if memory or f"metalab {strategy}" == own:  # that is, not in a hurry
+                    runners[f"metalab {strategy}"] = stack.enter_context(task_runner(strategy))
+            for name, runner in runners.items():
+                turns[name] = _with_threads(1, partial(runner.meta_gradient, learner, batch, parameters))
             for threads in sorted({1, cores}):
-                turns[f"peer, {threads} threads"] = _with_threads(threads, lambda: peer.step(batch))
-            turns[strategy] = _with_threads(1, turns[strategy])
+                turns[f"peer {threads} threads"] = _with_threads(threads, partial(peer.step, batch))
             times = _interleaved(turns, repeats)
     finally:
         torch.set_num_threads(before)
-    best = min((name for name in times if name != strategy), key=lambda name: np.median(times[name]))
-    ratio, low, high = _ratio(times[best], times[strategy])
+    best = min((name for name in times if name.startswith("peer")), key=lambda name: np.median(times[name]))
+    ratio, low, high = _ratio(times[best], times[own])
     sides = [_peak(case, side) if memory else float("nan") for side in ("own", "peer")]
     return Comparison(
         str(case),
@@ -165,7 +170,7 @@ def compare(case: Case, repeats: int, memory: bool = True) -> Comparison:
         ratio,
         low,
         high,
-        float(np.median(times[strategy])),
+        float(np.median(times[own])),
         float(np.median(times[best])),
         *sides,
         difference,

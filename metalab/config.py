@@ -161,11 +161,11 @@ class Config(BaseModel):
         advanced=True,
         pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$",
     )
-    strategy: Literal["auto", "loop", "threads", "vmap"] = _field(
+    strategy: Literal["auto", "loop", "threads", "replay", "vmap", "batched"] = _field(
         "auto",
         "Training",
         "Execution",
-        "How the tasks of a batch are run; auto: threads on a CPU, vmap on an accelerator.",
+        "How the tasks of a batch are run; auto suits device, network and length of the run.",
         advanced=True,
     )
 

@@ -386,3 +386,29 @@ def _plain(figure: go.Figure, height: int) -> go.Figure:
         hoverlabel={"align": "left"},
         modebar={"bgcolor": "rgba(0,0,0,0)", "color": "#94a3b8", "activecolor": OWN},
     )
+
+
+def growth_curves(rows: Sequence[Mapping[str, Any]]) -> go.Figure:
+    """Draw how seconds and memory (MiB) of a meta-gradient grow with each size of the tasks.
+
+    ``rows`` have ``grows`` (the size's name), ``value``, ``seconds`` and ``memory``.
+    """
+    names = list(dict.fromkeys(row["grows"] for row in rows))
+    figure = make_subplots(2, len(names), shared_xaxes=True, vertical_spacing=0.08)
+    for column, name in enumerate(names, start=1):
+        own = [row for row in rows if row["grows"] == name]
+        for line, (measure, title) in enumerate((("seconds", "seconds"), ("memory", "MiB")), start=1):
+            figure.add_scatter(
+                x=[row["value"] for row in own],
+                y=[row[measure] for row in own],
+                mode="lines+markers",
+                line={"color": OWN},
+                showlegend=False,
+                row=line,
+                col=column,
+            )
+            figure.update_yaxes(
+                title=title if column == 1 else None, rangemode="tozero", row=line, col=column
+            )
+        figure.update_xaxes(title=name.replace("_", "-"), row=2, col=column)
+    return figure

@@ -73,7 +73,7 @@ class Trainer:
     def run(self) -> Iterator[Progress]:
         """Train until the last step or until patience runs out; yields "train" and "validation" events."""
         config, started, first = self.config, time.monotonic(), self.step
-        with task_runner(config.strategy, self.device) as runner:
+        with task_runner(config.strategy, self.device, config.steps * config.meta_batch) as runner:
             while True:
                 due = self.step % config.validate_every == 0 or self.step == config.steps
                 if due and self.validated != self.step:

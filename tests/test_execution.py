@@ -27,7 +27,7 @@ def test_strategies_agree(name: str, normalisation: str) -> None:
     learner = get_metalearner(name)(create_backbone(config), check_options(name, {})).double().train()
     parameters = [p for p in learner.parameters() if p.requires_grad]
     results = []
-    for strategy in ("loop", "threads", "vmap"):
+    for strategy in ("loop", "threads", "replay", "vmap", "batched"):
         with task_runner(strategy) as runner:
             results.append(runner.meta_gradient(learner, batch(), parameters))
     for loss, right, gradients in results[1:]:

@@ -6,18 +6,21 @@ import copy
 import math
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+
+from metalab.backbones.operations import Moments, moments
 
 Normalisation = Literal["running", "group", "batch"]
 Params = Mapping[str, Tensor]
 Film = Sequence[tuple[Tensor, Tensor]]
 """Per block a pair (gamma, beta), each (channels of the block,): features become (1 + gamma) * h + beta."""
+EPSILON = 1e-5
+"""Added to every variance, as the library's norms do."""
 
 
 _INITIALISING = threading.Lock()
@@ -99,25 +102,46 @@ class Backbone(nn.Module, ABC):
 
     def _norm(self, params: Params, name: str, h: Tensor) -> Tensor:
         """Normalise ``h`` (n, c, height, width); in ``train()`` mode running statistics are measured."""
-        weight, bias = params[f"{name}_weight"], params[f"{name}_bias"]
+        count = h.numel() // h.shape[1]
+        statistics = self._statistics(name, lambda: moments(h, self._per_image), count)
+        scale, shift = self._affine(params, name, statistics)
+        return h * scale[..., None, None] + shift[..., None, None]
+
+    @property
+    def _per_image(self) -> bool:
+        """Whether each image is normalised by its own statistics."""
+        return self.normalisation == "group"
+
+    def _statistics(self, name: str, measure: Callable[[], Moments], count: int) -> Moments:
+        """Return the mean and variance by which the norm ``name`` normalises, (c,), by group (n, c).
+
+        ``measure`` gives the moments of the norm's input, of ``count`` values a channel, and is called only
+        if they matter; in ``train()`` mode the running statistics follow them.
+        """
+        if self.normalisation == "running" and not self.training:
+            return getattr(self, f"{name}_mean"), getattr(self, f"{name}_var")
+        mean, var = measure()
         if self.normalisation == "running":
-            mean, var = getattr(self, f"{name}_mean"), getattr(self, f"{name}_var")
-            if self.training:
-                return F.batch_norm(h, mean, var, weight, bias, training=True, momentum=self.momentum)
-            # Fixed statistics make the norm one affine map, cheap to differentiate twice.
-            scale = weight * (var + 1e-5).rsqrt()
-            return h * scale[:, None, None] + (bias - mean * scale)[:, None, None]
-        if self.normalisation == "group":
-            # Composite on purpose, as below: exact under vmap and twice differentiable.
-            n, c, height, width = h.shape
-            grouped = h.reshape(n, math.gcd(c, 8), -1)
-            var, mean = torch.var_mean(grouped, dim=-1, correction=0, keepdim=True)
-            h = ((grouped - mean) * (var + 1e-5).rsqrt()).view(n, c, height, width)
-        else:
-            # Not F.batch_norm: under vmap its second-order gradients are silently wrong in torch 2.14.
-            var, mean = torch.var_mean(h, dim=(0, 2, 3), correction=0, keepdim=True)
-            h = (h - mean) * (var + 1e-5).rsqrt()
-        return h * weight[:, None, None] + bias[:, None, None]
+            getattr(self, f"{name}_mean").lerp_(mean.detach(), self.momentum)
+            getattr(self, f"{name}_var").lerp_(var.detach() * (count / (count - 1)), self.momentum)
+        elif self.normalisation == "group":
+            groups = mean.unflatten(-1, (math.gcd(mean.shape[-1], 8), -1))
+            centre = groups.mean(-1, keepdim=True)
+            spread = (var.reshape(groups.shape) + (groups - centre).square()).mean(-1, keepdim=True)
+            mean, var = (part.expand_as(groups).flatten(-2) for part in (centre, spread))
+        return mean, var
+
+    def _affine(
+        self, params: Params, name: str, statistics: Moments, film: Film | None = None, block: int = 0
+    ) -> tuple[Tensor, Tensor]:
+        """Return (scale, shift), shaped as the statistics: norm, then FiLM, is ``h * scale + shift``."""
+        weight, bias = params[f"{name}_weight"], params[f"{name}_bias"]
+        if film is not None:
+            gamma, beta = film[block]
+            weight, bias = weight * (1 + gamma), bias * (1 + gamma) + beta
+        mean, var = statistics
+        scale = weight * (var + EPSILON).rsqrt()
+        return scale, bias - mean * scale
 
 
 def modulate(h: Tensor, film: Film | None, block: int) -> Tensor:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from metalab.backbones.base import Backbone, Film, Normalisation, Params, modulate
+from metalab.backbones.base import Backbone, Film, Normalisation, Params
+from metalab.backbones.operations import Moments, max_pool, moments, moments_of_product, patches
 
 
 class Conv4(Backbone):
@@ -27,7 +29,38 @@ class Conv4(Backbone):
         """Return features (n, width * (size // 16)²)."""
         h = self.standardise(x)
         for block in range(4):
-            h = F.conv2d(h, params[f"conv{block}"], padding=1)
-            h = modulate(self._norm(params, f"norm{block}", h), film, block)
-            h = F.max_pool2d(F.relu(h), 2)
+            h = self._block(params, h, film, block)
         return h.flatten(1)
+
+    def _block(self, params: Params, x: Tensor, film: Film | None, block: int) -> Tensor:
+        """Convolution, norm, FiLM, ReLU, max-pooling, with the pooling moved to the front.
+
+        Norm and FiLM are one increasing map per channel once the kernels of the channels with a negative
+        scale are turned over, and increasing maps commute with a maximum. So only the convolution, its
+        moments and the pooling touch the full map, and all else, backward twice too, a quarter of it.
+        """
+        name, kernel = f"norm{block}", params[f"conv{block}"]
+        weight = params[f"{name}_weight"].detach()
+        if film is not None:
+            weight = weight * (1 + film[block][0].detach())
+        sign = torch.where(weight < 0, -1.0, 1.0).to(kernel.dtype)
+        kernel = kernel * sign[:, None, None, None]
+        if block == 0:  # the largest map, of few input channels: its moments follow from the patches
+            rows = patches(x)
+            flat = kernel.flatten(1).t().contiguous()
+            # (n, height * width, channels), that is channels last, which suits everything that follows.
+            h = (rows @ flat).transpose(1, 2).unflatten(2, x.shape[2:])
+        else:
+            h = F.conv2d(x, kernel, padding=1)
+
+        def measure() -> Moments:
+            if block == 0:
+                mean, var = moments_of_product(rows if self._per_image else rows.flatten(0, 1), flat)
+            else:
+                mean, var = moments(h, self._per_image)
+            return mean * sign, var
+
+        statistics = self._statistics(name, measure, h.numel() // h.shape[1])
+        scale, shift = self._affine(params, name, statistics, film, block)
+        pooled = max_pool(h)
+        return F.relu(torch.addcmul(shift[..., None, None], pooled, (scale * sign)[..., None, None]))

@@ -5,6 +5,7 @@ A file gives ``add_arguments(parser)`` and ``run(arguments) -> exit status``.
 
 BENCHES = {
     "adapt": "how long adapting a shipped model takes",
+    "speed": "speed and memory of meta-training against learn2learn",
     "methods": "every meta-learner under one budget on the same held-out tasks: the leaderboard",
     "published": "published numbers in their papers' settings: sinusoid regression, Omniglot",
 }

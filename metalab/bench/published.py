@@ -118,7 +118,7 @@ def sinusoid(method: str, shot: int, iterations: int, tasks: int, seed: int) -> 
     learner = create_metalearner(method, backbone, seed=seed, **options)
     parameters = list(learner.parameters())
     optimiser = torch.optim.Adam(parameters, lr=RATE)
-    with task_runner("vmap") as runner:
+    with task_runner("batched") as runner:
         for step in range(iterations):
             batch = sinusoids(META_BATCH, shot, shot, seeded("cpu", seed, "sinusoid", step))
             gradients = runner.meta_gradient(learner, batch, parameters)[2]

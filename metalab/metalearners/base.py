@@ -101,16 +101,21 @@ def task_loss(outputs: Tensor, examples: Examples) -> Tensor:
     return (losses * weights).sum() / weights.sum()
 
 
+def one_hot(y: Tensor, way: int, dtype: torch.dtype) -> Tensor:
+    """Return ``y`` (n,) as rows (n, way). Not F.one_hot: it asks for values, so cannot be recorded."""
+    return (y.unsqueeze(-1) == torch.arange(way, device=y.device)).to(dtype)
+
+
 def targets(examples: Examples, way: int) -> Tensor:
     """Return what a linear head should put out (n, way): one-hot classes, or the regression targets."""
     if examples.y.is_floating_point():
         return examples.y
-    return F.one_hot(examples.y, way).to(examples.x.dtype)
+    return one_hot(examples.y, way, examples.x.dtype)
 
 
 def class_means(features: Tensor, support: Examples, way: int) -> Tensor:
     """Return the mean feature (way, d) of each class's support examples; zero for a class without any."""
-    member = F.one_hot(support.y, way).to(features.dtype) * support.weights().unsqueeze(-1)
+    member = one_hot(support.y, way, features.dtype) * support.weights().unsqueeze(-1)
     return (member.t() @ features) / member.sum(0).clamp(min=1).unsqueeze(-1)
 
 
@@ -128,6 +133,8 @@ def score(outputs: Tensor, examples: Examples) -> Tensor:
         each = (outputs - examples.y).square().mean(-1)
     else:
         each = (outputs.argmax(-1) == examples.y).to(outputs.dtype)
+    if examples.mask is None:
+        return each.mean(-1)
     weights = examples.weights().to(each.dtype)
     return (each * weights).sum(-1) / weights.sum(-1)
 

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from metalab.metalearners.base import MetaLearner, State, scalar
+from metalab.metalearners.base import MetaLearner, State, one_hot, scalar
 from metalab.tasks import Examples
 
 
@@ -33,7 +33,7 @@ class DN4(MetaLearner):
 
     def adapt(self, support: Examples, way: int) -> State:
         """Return ``places`` (n, places, c) of unit length, and ``labels`` (n, way), zero rows for padding."""
-        labels = F.one_hot(support.y, way).to(support.x.dtype) * support.weights().unsqueeze(-1)
+        labels = one_hot(support.y, way, support.x.dtype) * support.weights().unsqueeze(-1)
         return {"places": self._places(self.backbone(support.x)), "labels": labels}
 
     def features(self, state: State, x: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from metalab.metalearners.base import MetaLearner, State, scalar
+from metalab.metalearners.base import MetaLearner, State, one_hot, scalar
 from metalab.tasks import Examples
 
 
@@ -48,7 +48,7 @@ class Matching(MetaLearner):
         keys, weights = self.backbone(support.x), support.weights()
         if self.options.full_context:
             keys = keys + self.context_scale * self._context(keys, weights)
-        return {"keys": keys, "labels": F.one_hot(support.y, way).to(keys.dtype), "weights": weights}
+        return {"keys": keys, "labels": one_hot(support.y, way, keys.dtype), "weights": weights}
 
     def features(self, state: State, x: Tensor) -> Tensor:
         """Return the backbone's features (n, d), with the context read into them if asked for."""

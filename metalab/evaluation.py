@@ -196,6 +196,6 @@ def verdict(own: Row, rows: list[Row], differences: list[Difference]) -> str:
 
 def _adapted(metalearner: MetaLearner) -> Method:
     def method(task: Task, number: int) -> Tensor:
-        return metalearner(task.support, task.query, task.way)[1]
+        return metalearner.predict(metalearner.adapt(task.support, task.way), task.query.x)
 
     return method

@@ -21,7 +21,11 @@ class InnerLoop(MetaLearner.Options):
         3, ge=1, le=1000, title="Inner steps", description="Gradient steps on the support set."
     )
     inner_lr: float = Field(
-        0.05, gt=0, le=100, title="Inner rate", description="Step size of the inner loop."
+        0.003,
+        gt=0,
+        le=100,
+        title="Inner rate",
+        description="Step size of the inner loop; the shared start of the head wants more, about 0.05.",
     )
     head: Literal["prototypes", "shared"] = Field(
         "prototypes",

@@ -35,18 +35,16 @@ class MetaOptNet(MetaLearner):
 
     def __init__(self, backbone, options) -> None:
         super().__init__(backbone, options)
-        self.log_scale = scalar(1.0)
+        self.log_scale = scalar(2.0)
         self.log_features = scalar(1.0)
 
     def adapt(self, support: Examples, way: int) -> State:
         """Return ``weight`` (d, way)."""
         x = self._scaled(self.backbone(support.x)) * support.weights().unsqueeze(-1)
-        dual = crammer_singer(
-            x @ x.t(),
-            targets(support, way),
-            self.options.softness * support.weights(),
-            self.options.solver_steps,
-        )
+        # As in the authors' code, one on the diagonal: it keeps the problem well-conditioned.
+        gram = x @ x.t() + torch.eye(len(x), dtype=x.dtype, device=x.device)
+        softness = self.options.softness * support.weights()
+        dual = crammer_singer(gram, targets(support, way), softness, self.options.solver_steps)
         return {"weight": x.t() @ dual}
 
     def features(self, state: State, x: Tensor) -> Tensor:

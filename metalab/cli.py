@@ -83,9 +83,9 @@ def parser() -> argparse.ArgumentParser:
         "names", nargs="*", metavar="NAME", help="conv4, a meta-learner, evaluation (default: all)"
     )
 
-    bench = command("bench", _bench, "measure on this machine")
-    bench.add_argument("name", choices=("adapt",), help="adapt: how long adapting a shipped model takes")
-    bench.add_argument("--repeat", type=int, default=20, help="tasks per model (default: 20)")
+    bench = command("bench", _bench, "measure on this machine, or on a published protocol")
+    benches = bench.add_subparsers(dest="name", required=True, metavar="NAME")
+    _add_benches(benches)
     return top
 
 
@@ -102,6 +102,30 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:  # "runs | head" has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+def _add_benches(benches: Any) -> None:
+    def added(name: str, help: str) -> argparse.ArgumentParser:
+        return benches.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".")
+
+    adapt = added("adapt", "how long adapting a shipped model takes")
+    adapt.add_argument("--repeat", type=int, default=20, help="tasks per model (default: 20)")
+
+    lake = added("lake", "error on Omniglot's one-shot runs (20-way, within alphabet; Lake et al. 2015)")
+    lake.add_argument("runs", type=Path, metavar="FOLDER_OR_ZIP", help="of run01 … run20 (all_runs)")
+    lake.add_argument("--model", type=Path, metavar="FILE", help="written by: ship lake (default: shipped)")
+    lake.add_argument("--json", action="store_true", help="print one JSON object")
+
+    build = added(
+        "lake-runs",
+        "write runs like the official ones, drawn from an Omniglot folder or zip: 20 characters of one "
+        "alphabet, training by one drawer and test by another",
+    )
+    build.add_argument("data", type=Path, metavar="OMNIGLOT", help="zip, folder of zips, or folder of alphabets")
+    build.add_argument("out", type=Path, metavar="OUT_DIR", help="a new folder")
+    build.add_argument("--exclude", action="append", default=[], help="an alphabet to leave out (repeatable)")
+    build.add_argument("--runs", type=int, default=20, help="how many (default: 20)")
+    build.add_argument("--seed", type=int, default=1, help="of the choice of characters and drawers (default: 1)")
 
 
 def _add_model(command: argparse.ArgumentParser) -> None:
@@ -384,8 +408,22 @@ def _ship(arguments: argparse.Namespace) -> int:
 
 
 def _bench(arguments: argparse.Namespace) -> int:
-    from metalab.bench.adapt import adapt
+    if arguments.name == "lake":
+        from metalab.bench.lake import lake
 
-    for line in adapt(arguments.repeat):
+        result = lake(arguments.runs, arguments.model)
+        print(json.dumps(result.summary()) if arguments.json else result.text())
+        return 0
+    if arguments.name == "lake-runs":
+        from metalab.data.lake_runs import build_runs
+
+        lines = build_runs(
+            arguments.data, arguments.out, tuple(arguments.exclude), arguments.runs, arguments.seed
+        )
+    else:
+        from metalab.bench.adapt import adapt
+
+        lines = adapt(arguments.repeat)
+    for line in lines:
         print(line, flush=True)
     return 0

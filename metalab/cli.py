@@ -80,8 +80,15 @@ def parser() -> argparse.ArgumentParser:
 
     ship = command("ship", _ship, "make the checkpoints that come with metalab")
     ship.add_argument(
-        "names", nargs="*", metavar="NAME", help="conv4, a meta-learner, evaluation (default: all)"
+        "names", nargs="*", metavar="NAME", help="conv4, a meta-learner, evaluation (default: these), or lake"
     )
+
+    group = ship.add_argument_group("lake, the matcher of Omniglot's one-shot runs (made only when named)")
+    group.add_argument("--data", type=Path, metavar="OMNIGLOT", help="zip, or folder of zips, to train on")
+    group.add_argument("--exclude", action="append", default=[], help="an alphabet to leave out (repeatable)")
+    group.add_argument("--steps", type=int, help="its budget (default: that of the shipped one)")
+    group.add_argument("--seed", type=int, default=0, help="of the training (default: 0)")
+    group.add_argument("--out", type=Path, metavar="FILE", help="where to write (default: the shipped one)")
 
     bench = command("bench", _bench, "measure on this machine, or on a published protocol")
     benches = bench.add_subparsers(dest="name", required=True, metavar="NAME")
@@ -121,11 +128,11 @@ def _add_benches(benches: Any) -> None:
         "write runs like the official ones, drawn from an Omniglot folder or zip: 20 characters of one "
         "alphabet, training by one drawer and test by another",
     )
-    build.add_argument("data", type=Path, metavar="OMNIGLOT", help="zip, folder of zips, or folder of alphabets")
+    build.add_argument("data", type=Path, metavar="OMNIGLOT", help="zip, or folder of zips or alphabets")
     build.add_argument("out", type=Path, metavar="OUT_DIR", help="a new folder")
     build.add_argument("--exclude", action="append", default=[], help="an alphabet to leave out (repeatable)")
     build.add_argument("--runs", type=int, default=20, help="how many (default: 20)")
-    build.add_argument("--seed", type=int, default=1, help="of the choice of characters and drawers (default: 1)")
+    build.add_argument("--seed", type=int, default=1, help="of the random choices (default: 1)")
 
 
 def _add_model(command: argparse.ArgumentParser) -> None:
@@ -394,6 +401,8 @@ def _ship(arguments: argparse.Namespace) -> int:
         path = SHIPPED / f"{name}.safetensors"
         if name == "evaluation":
             work: Iterator[Any] = ship_evaluation(SHIPPED)
+        elif name == "lake":
+            work = _ship_lake(arguments)
         elif name in RECIPES:
             work = ship_metalearner(recipe(name), path)
         else:
@@ -405,6 +414,18 @@ def _ship(arguments: argparse.Namespace) -> int:
                 else:
                     show(item)
     return 0
+
+
+def _ship_lake(arguments: argparse.Namespace) -> Iterator[Any]:
+    from metalab.lake.recipe import SHIPPED_LAKE, Recipe, ship_lake
+
+    if arguments.data is None:
+        raise ConfigError("which drawings?", where="ship lake", fix="Name Omniglot's zips: --data FOLDER")
+    if arguments.steps is not None and arguments.steps < 1:
+        raise ConfigError("at least one step is needed", where="--steps")
+    given = {} if arguments.steps is None else {"steps": arguments.steps}
+    recipe = Recipe(seed=arguments.seed, **given)
+    return ship_lake(arguments.data, arguments.out or SHIPPED_LAKE, recipe, tuple(arguments.exclude))
 
 
 def _bench(arguments: argparse.Namespace) -> int:

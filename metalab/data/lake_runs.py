@@ -1,8 +1,8 @@
 """Lake's one-shot runs: reading them from a folder or zip, and building comparable ones from Omniglot.
 
-A run is 20-way 1-shot within one alphabet: ``training/`` holds 20 drawings by one drawer, ``test/`` the same 20
-characters by another (Lake, Salakhutdinov, Tenenbaum 2015). ``class_labels.txt`` pairs them, one line a test
-drawing: ``run01/test/item01.png run01/training/class05.png``. Nothing is ever extracted to disk.
+A run is 20-way 1-shot within one alphabet: ``training/`` holds 20 drawings by one drawer, ``test/`` the same
+20 characters by another (Lake, Salakhutdinov, Tenenbaum 2015). ``class_labels.txt`` pairs them, one line a
+test drawing: ``run01/test/item01.png run01/training/class05.png``. Nothing is ever extracted to disk.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ FIX = "Give the folder or zip of the runs: run01/training/*.png, run01/test/*.pn
 
 @dataclass(frozen=True)
 class LakeRun:
-    """One run. ``training`` (n, 105, 105) and ``test`` (m, 105, 105) bool, ink = True; ``truth`` (m,) is the row
-    of ``training`` that each test drawing belongs to."""
+    """One run. ``training`` (n, 105, 105) and ``test`` (m, 105, 105) bool, ink = True; ``truth`` (m,) is the
+    row of ``training`` that each test drawing belongs to."""
 
     name: str
     training: np.ndarray
@@ -106,11 +106,15 @@ def _runs(root: Path, names: Iterable[str], read) -> list[LakeRun]:
     known = {PurePosixPath(name): name for name in names}
     if len(known) > MAX_FILES:
         raise DataError(f"more than {MAX_FILES} files", where=root, fix=FIX)
-    folders = {path.parent for path in known if path.name == LABELS}
-    folders |= {path.parent.parent for path in known if path.parent.name in ("training", "test")}
-    if not folders:
+    runs: dict[PurePosixPath, dict[PurePosixPath, str]] = {}
+    for path, name in known.items():
+        if path.name == LABELS:
+            runs.setdefault(path.parent, {})[path] = name
+        elif path.parent.name in ("training", "test"):
+            runs.setdefault(path.parent.parent, {})[path] = name
+    if not runs:
         raise DataError("no runs found", where=root, fix=FIX)
-    return [_run(root, folder, known, read) for folder in sorted(folders)]
+    return [_run(root, folder, runs[folder], read) for folder in sorted(runs)]
 
 
 def _run(root: Path, folder: PurePosixPath, known: dict[PurePosixPath, str], read) -> LakeRun:
@@ -139,7 +143,7 @@ def _run(root: Path, folder: PurePosixPath, known: dict[PurePosixPath, str], rea
             raise DataError(
                 f"line {number} is {line[:80]!r}",
                 where=where(labels),
-                fix="Each line names a test and a training drawing: run01/test/item01.png run01/training/class01.png",
+                fix="Each line names two drawings: run01/test/item01.png run01/training/class01.png",
             )
         for end in ends:
             if end not in known:
@@ -172,7 +176,12 @@ def read_ink(content: bytes, where: str) -> np.ndarray:
         if image.size != (SIDE, SIDE):
             image = image.resize((SIDE, SIDE), Image.Resampling.BOX)
     except (
-        UnidentifiedImageError, OSError, Image.DecompressionBombError, SyntaxError, ValueError, EOFError
+        UnidentifiedImageError,
+        OSError,
+        Image.DecompressionBombError,
+        SyntaxError,
+        ValueError,
+        EOFError,
     ) as error:
         if isinstance(error, DataError):
             raise
@@ -202,7 +211,9 @@ def characters(path: Path | str, exclude: tuple[str, ...] = ()) -> list[Characte
             found.setdefault(parts[-3:-1], {})[int(drawer)] = content
     if not found:
         raise DataError(
-            "no drawings found", where=path, fix="Expected alphabet/character/NNNN_DD.png, in folders or a zip"
+            "no drawings found",
+            where=path,
+            fix="Expected alphabet/character/NNNN_DD.png",
         )
     unknown = set(exclude) - {alphabet for alphabet, _ in found}
     if unknown:

@@ -1,0 +1,82 @@
+"""Lake's one-shot runs: error of the shipped matcher, each drawing on its own and all of a run together."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy.optimize import linear_sum_assignment
+
+from metalab.data.lake_runs import LakeRun, read_runs
+from metalab.data.strokes import render, still, strokes
+from metalab.lake.matcher import SIZE, Matcher
+from metalab.lake.recipe import load_lake
+
+
+@dataclass(frozen=True)
+class LakeResult:
+    """Errors in % of each run, and the seconds that all took."""
+
+    inductive: list[float]
+    transductive: list[float]
+    seconds: float
+
+    def summary(self) -> dict[str, float | int]:
+        """Return the means, for JSON."""
+        return {
+            "error_percent": round(float(np.mean(self.inductive)), 3),
+            "transductive_error_percent": round(float(np.mean(self.transductive)), 3),
+            "runs": len(self.inductive),
+        }
+
+    def text(self) -> str:
+        """Return readable lines, with 95 % intervals over runs."""
+        return (
+            f"error, each test drawing on its own       {_figure(self.inductive)}\n"
+            f"error, best assignment of all of a run    {_figure(self.transductive)}   (transductive)\n"
+            f"{len(self.inductive)} runs, mean ± 95 % interval over runs, {self.seconds:.0f} s"
+        )
+
+
+def _figure(errors: list[float]) -> str:
+    if len(errors) < 2:
+        return f"{np.mean(errors):5.2f} %"
+    return f"{np.mean(errors):5.2f} ± {1.96 * np.std(errors, ddof=1) / len(errors) ** 0.5:.2f} %"
+
+
+def lake(runs: Path | str, model: Path | str | None = None) -> LakeResult:
+    """Return the errors on all runs below ``runs`` (a folder or zip) of checkpoint ``model`` (None: shipped).
+
+    Raises :class:`DataError` and :class:`CheckpointError`.
+    """
+    torch.set_num_threads(1)  # many small products: a second thread only waits
+    matcher, _ = load_lake(model)
+    started = time.monotonic()
+    inductive, transductive = [], []
+    for run in read_runs(runs):
+        scores = run_scores(matcher, run)
+        inductive.append(100 * float(np.mean(scores.argmax(1) != run.truth)))
+        transductive.append(100 * float(np.mean(assignment(scores) != run.truth)))
+    return LakeResult(inductive, transductive, time.monotonic() - started)
+
+
+def run_scores(matcher: Matcher, run: LakeRun) -> np.ndarray:
+    """Return scores (test drawings, training drawings) of ``run``; a row depends on its own drawing alone."""
+    with torch.no_grad():
+        features = [matcher(render(strokes(ink), still(len(ink)), SIZE)) for ink in (run.test, run.training)]
+        overall, local = matcher.scores(*features)
+    return (overall + local).numpy()
+
+
+def assignment(scores: np.ndarray) -> np.ndarray:
+    """Return the column of each row in the assignment of largest total score, each column at most once.
+
+    Rows that are left over, where there are more rows than columns, take their best column.
+    """
+    chosen = scores.argmax(1)
+    rows, columns = linear_sum_assignment(scores, maximize=True)
+    chosen[rows] = columns
+    return chosen

@@ -87,6 +87,63 @@ def hand(n: int, generator: torch.Generator, strength: float = 1.0, bend: float 
     return Warp(turn, stretch_x, stretch_y, shear, shift_x, shift_y, pen, torch.zeros(n), elastic)
 
 
+class Layout(NamedTuple):
+    """Where the two parts of a composed character lie, each (n,): quarter turns of the parts, logarithms of the
+    factor by which they shrink, and how far the first lies from the middle, to the right and down (the second
+    lies opposite)."""
+
+    turn_a: Tensor
+    turn_b: Tensor
+    shrink_a: Tensor
+    shrink_b: Tensor
+    right: Tensor
+    down: Tensor
+
+
+def layout(turn_a: Tensor, turn_b: Tensor, generator: torch.Generator) -> Layout:
+    """Draw random layouts for parts with these quarter turns (n,): side by side or one below the other."""
+    n = len(turn_a)
+
+    def uniform(low: float, high: float) -> Tensor:
+        return low + (high - low) * torch.rand(n, generator=generator)
+
+    along = uniform(0.15, 0.5) * torch.where(uniform(0, 1) < 0.5, -1.0, 1.0)
+    beside = (uniform(0, 1) < 0.5).float()
+    return Layout(turn_a, turn_b, uniform(0.1, 0.7), uniform(0.1, 0.7), along * beside, along * (1 - beside))
+
+
+def compose(a: Strokes, b: Strokes, plan: Layout, generator: torch.Generator) -> Strokes:
+    """Return new characters (n), each of the ink of ``a`` and of ``b``, placed by ``plan`` and a little beside.
+
+    A character has parts, and new characters combine known parts anew: so a few alphabets give many characters,
+    some of them alike but for one part (cf. the programs of Lake et al. 2015).
+    """
+    n = len(a.fields)
+
+    def placed(part: Strokes, turn: Tensor, shrink: Tensor, sign: int) -> Tensor:
+        jitter = 0.04 * torch.randn(3, n, generator=generator)
+        scale = (part.places[:, 2] / SPREAD).clamp(0.25, 1.1) * torch.exp(shrink + jitter[0])
+        angle = turn * (math.pi / 2)
+        cos, sin = torch.cos(angle) * scale, torch.sin(angle) * scale
+        x, y = jitter[1] - sign * plan.right, jitter[2] - sign * plan.down
+        row_x = torch.stack([cos, -sin, part.places[:, 0] + cos * x - sin * y], -1)
+        row_y = torch.stack([sin, cos, part.places[:, 1] + sin * x + cos * y], -1)
+        grid = F.affine_grid(torch.stack([row_x, row_y], 1), [n, 1, FIELD, FIELD], align_corners=False)
+        moved = F.grid_sample(part.fields, grid, padding_mode="border", align_corners=False)
+        return moved / scale.view(n, 1, 1, 1)
+
+    fields = torch.minimum(
+        placed(a, plan.turn_a, plan.shrink_a, 1), placed(b, plan.turn_b, plan.shrink_b, -1)
+    )
+    ink = torch.sigmoid(2 - fields).squeeze(1)
+    ink = ink / ink.sum((1, 2), keepdim=True)
+    axis = (torch.arange(FIELD) + 0.5) * 2 / FIELD - 1
+    columns, rows = ink.sum(1), ink.sum(2)
+    x, y = (columns * axis).sum(1), (rows * axis).sum(1)
+    variance = (columns * axis.square()).sum(1) - x.square() + (rows * axis.square()).sum(1) - y.square()
+    return Strokes(fields, torch.stack([x, y, variance.sqrt()], 1))
+
+
 def render(drawings: Strokes, warp: Warp, size: int) -> Tensor:
     """Return images (n, 1, size, size) in 0..1, ink = 1, of ``drawings`` seen through ``warp``.
 

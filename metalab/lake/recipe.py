@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from metalab.backbones import seeded_initialisation
 from metalab.checkpoints import SHIPPED, load_checkpoint, load_into, save_checkpoint
 from metalab.data.lake_runs import characters, read_ink
-from metalab.data.strokes import Strokes, hand, render, strokes
+from metalab.data.strokes import Strokes, compose, hand, layout, render, strokes
 from metalab.errors import DataError
 from metalab.lake.matcher import GRID, SIZE, Matcher
 from metalab.progress import Progress
@@ -41,7 +41,9 @@ class Recipe:
     """Share of batches that two drawers draw, as in a run; in the others each drawing has its own drawer."""
     mirror: bool = False
     """Whether mirrored characters count as further classes, as turned ones do."""
-    cells: int = 30
+    composed: float = 0.3
+    """Share of batches with new characters, each composed of two."""
+    cells: int = 10
     """Parts of a drawing that seek a match in a step, of 100."""
     rate: float = 3e-3
     weight_decay: float = 1e-3
@@ -89,10 +91,17 @@ class Pool:
         else:
             pair = torch.rand(n, drawers, generator=generator).topk(2, dim=1).indices
         rows = self.rows[chosen // forms].gather(1, pair).t().reshape(-1)
-        form = (chosen % forms).repeat(2)
+        form, drawn = chosen % forms, self.strokes[rows]
         warp = hand(2 * n, generator, recipe.strength, recipe.bend)
-        warp = warp._replace(turn=warp.turn + form % 4 * (math.pi / 2), mirrored=(form // 4).float())
-        return render(self.strokes[rows], warp, SIZE)
+        if float(torch.rand(1, generator=generator)) < recipe.composed:
+            partner = torch.randperm(n, generator=generator)
+            plan = layout(form % 4, form[partner] % 4, generator)
+            plan = type(plan)(*(part.repeat(2) for part in plan))
+            drawn = compose(drawn, drawn[torch.cat([partner, partner + n])], plan, generator)
+        else:
+            form = form.repeat(2)
+            warp = warp._replace(turn=warp.turn + form % 4 * (math.pi / 2), mirrored=(form // 4).float())
+        return render(drawn, warp, SIZE)
 
 
 def train(pool: Pool, recipe: Recipe) -> Iterator[Progress | Matcher]:

@@ -22,7 +22,7 @@ MARGIN = ((12, 11), (12, 11))
 FAR = 16.0
 """Distances are cut off here, in pixels of the drawing."""
 SPREAD = 0.6
-"""Standard deviation of the ink around its centre after normalisation, where the view reaches from -1 to 1."""
+"""Standard deviation of the ink around its centre once normalised, where the view reaches from -1 to 1."""
 
 
 class Strokes(NamedTuple):
@@ -50,8 +50,8 @@ def strokes(ink: np.ndarray) -> Strokes:
 
 
 class Warp(NamedTuple):
-    """How a hand changes a drawing; each (n,) : turn in radians, logarithms of the stretch of x and of y, shear,
-    shift of x and y (1: half the view), logarithm of the pen's width, and 1 where the drawing is mirrored.
+    """How a hand changes a drawing; each (n,): turn in radians, logarithms of the stretch of x and of y,
+    shear, shift of x and y (1: half the view), logarithm of the pen's width, and 1 where it is mirrored.
     ``bend`` (n, 2, 5, 5) is a coarse elastic shift."""
 
     turn: Tensor
@@ -65,15 +65,15 @@ class Warp(NamedTuple):
     bend: Tensor | None = None
 
 
-def still(n: int, turns: Tensor | None = None) -> Warp:
-    """Return the warp of ``n`` drawings that changes nothing, or only turns them by quarter ``turns`` (n,)."""
+def still(n: int) -> Warp:
+    """Return the warp of ``n`` drawings that changes nothing."""
     zero = torch.zeros(n)
-    turn = zero if turns is None else turns * (math.pi / 2)
-    return Warp(turn, zero, zero, zero, zero, zero, zero, zero)
+    return Warp(zero, zero, zero, zero, zero, zero, zero, zero)
 
 
 def hand(n: int, generator: torch.Generator, strength: float = 1.0, bend: float = 0.06) -> Warp:
-    """Draw ``n`` random warps, as between two hands. ``strength`` scales the affine part, ``bend`` the elastic."""
+    """Draw ``n`` random warps, as between two hands; ``strength`` scales the affine part, ``bend`` the
+    elastic one."""
 
     def normal(*shape: int) -> Tensor:
         return torch.randn(n, *shape, generator=generator)
@@ -88,9 +88,9 @@ def hand(n: int, generator: torch.Generator, strength: float = 1.0, bend: float 
 
 
 class Layout(NamedTuple):
-    """Where the two parts of a composed character lie, each (n,): quarter turns of the parts, logarithms of the
-    factor by which they shrink, and how far the first lies from the middle, to the right and down (the second
-    lies opposite)."""
+    """Where the two parts of a composed character lie, each (n,): quarter turns of the parts, logarithms of
+    the factor by which they shrink, and how far the first lies from the middle, to the right and down (the
+    second lies opposite)."""
 
     turn_a: Tensor
     turn_b: Tensor
@@ -113,10 +113,10 @@ def layout(turn_a: Tensor, turn_b: Tensor, generator: torch.Generator) -> Layout
 
 
 def compose(a: Strokes, b: Strokes, plan: Layout, generator: torch.Generator) -> Strokes:
-    """Return new characters (n), each of the ink of ``a`` and of ``b``, placed by ``plan`` and a little beside.
+    """Return new characters (n), each of the ink of ``a`` and of ``b``, placed about as ``plan`` says.
 
-    A character has parts, and new characters combine known parts anew: so a few alphabets give many characters,
-    some of them alike but for one part (cf. the programs of Lake et al. 2015).
+    A character has parts, and new characters combine known parts anew: so a few alphabets give many
+    characters, some of them alike but for one part (cf. the programs of Lake et al. 2015).
     """
     n = len(a.fields)
 

@@ -1,10 +1,11 @@
 """Two drawings are alike if every part of one has its like near the same place in the other.
 
-A small convolutional network gives each drawing one global feature, compared as in prototypical networks (Snell,
-Swersky, Zemel 2017), and a 10×10 grid of local features. Each local feature is matched with the best of the
-other drawing's, less a learnt penalty on the distance between the two places; the match, averaged with learnt
-weights and in both directions, is the local score. It is the image distortion model of Keysers et al. (2007,
-section 3.4) on learnt features; cf. the dense matching of Lifchitz et al. (2019) and DeepEMD (Zhang et al. 2020).
+A small convolutional network gives each drawing one global feature, compared as in prototypical networks
+(Snell, Swersky, Zemel 2017), and a 10×10 grid of local features. Each local feature is matched with the best
+of the other drawing's, less a learnt penalty on the distance between the two places; the match, averaged with
+learnt weights and in both directions, is the local score. It is the image distortion model (Keysers,
+Deselaers, Gollan, Ney 2007) on learnt features; compare DeepEMD (Zhang et al. 2020), which matches parts one
+to one.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ GRID = SIZE // 4
 
 
 class Features(NamedTuple):
-    """Of n drawings: ``overall`` (n, 3200), ``parts`` (n, 100, 64) of unit norm and their ``weights`` (n, 100),
-    which sum to 1."""
+    """Of n drawings: ``overall`` (n, 3200), ``parts`` (n, 100, 64) of unit norm and their ``weights``
+    (n, 100), which sum to 1."""
 
     overall: Tensor
     parts: Tensor
@@ -38,8 +39,8 @@ class Features(NamedTuple):
 
 
 class Matcher(nn.Module):
-    """Scores pairs of drawings. In ``train()`` mode batch statistics normalise, in ``eval()`` kept ones do, so
-    that a score depends on its two drawings alone."""
+    """Scores pairs of drawings. In ``train()`` mode batch statistics normalise, in ``eval()`` kept ones do:
+    a score then depends on its two drawings alone."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -77,10 +78,20 @@ class Matcher(nn.Module):
         """
         squares = a.overall.square().sum(1)[:, None] + b.overall.square().sum(1)[None]
         distances = (squares - 2 * a.overall @ b.overall.t()) / a.overall.shape[1]
-        every = torch.arange(GRID * GRID)
-        one, other = (every, every) if cells is None else cells
-        both = self._seek(a, b, one) + self._seek(b, a, other).t()
+        if cells is None:
+            both = self._seek_all(a, b)
+        else:
+            both = self._seek(a, b, cells[0]) + self._seek(b, a, cells[1]).t()
         return -distances * self.log_scales[1].exp(), both / 2 * self.log_scales[0].exp()
+
+    def _seek_all(self, a: Features, b: Features) -> Tensor:
+        """Return the sum of ``_seek`` in both directions for all cells (n, m), exactly."""
+        n, m, places = len(a.parts), len(b.parts), a.parts.shape[1]
+        likeness = a.parts.reshape(n * places, -1) @ b.parts.reshape(m * places, -1).t()
+        likeness = likeness.view(n, places, m, places)
+        likeness = likeness - (self.log_penalty.exp() * self.moves).view(1, places, 1, places)
+        forth = torch.einsum("nkm,nk->nm", likeness.amax(3), a.weights)
+        return forth + torch.einsum("nmk,mk->nm", likeness.amax(1), b.weights)
 
     def _seek(self, a: Features, b: Features, cells: Tensor) -> Tensor:
         """Return how well the parts ``cells`` of each of ``a`` are found in each of ``b`` (n, m)."""

@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from scipy.optimize import linear_sum_assignment
 
-from metalab.data.lake_runs import LakeRun, read_runs
-from metalab.data.strokes import render, still, strokes
-from metalab.lake.matcher import SIZE, Matcher
-from metalab.lake.recipe import load_lake
+from metalab.data.lake_runs import read_runs
+from metalab.lake.recipe import load_lake, one_thread
+from metalab.lake.scoring import one_shot_scores
 
 
 @dataclass(frozen=True)
@@ -52,23 +50,15 @@ def lake(runs: Path | str, model: Path | str | None = None) -> LakeResult:
 
     Raises :class:`DataError` and :class:`CheckpointError`.
     """
-    torch.set_num_threads(1)  # many small products: a second thread only waits
     matcher, _ = load_lake(model)
     started = time.monotonic()
     inductive, transductive = [], []
-    for run in read_runs(runs):
-        scores = run_scores(matcher, run)
-        inductive.append(100 * float(np.mean(scores.argmax(1) != run.truth)))
-        transductive.append(100 * float(np.mean(assignment(scores) != run.truth)))
+    with one_thread():
+        for run in read_runs(runs):
+            scores = one_shot_scores(matcher, run.training, run.test)
+            inductive.append(100 * float(np.mean(scores.argmax(1) != run.truth)))
+            transductive.append(100 * float(np.mean(assignment(scores) != run.truth)))
     return LakeResult(inductive, transductive, time.monotonic() - started)
-
-
-def run_scores(matcher: Matcher, run: LakeRun) -> np.ndarray:
-    """Return scores (test drawings, training drawings) of ``run``; a row depends on its own drawing alone."""
-    with torch.no_grad():
-        features = [matcher(render(strokes(ink), still(len(ink)), SIZE)) for ink in (run.test, run.training)]
-        overall, local = matcher.scores(*features)
-    return (overall + local).numpy()
 
 
 def assignment(scores: np.ndarray) -> np.ndarray:

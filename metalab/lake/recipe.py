@@ -6,6 +6,7 @@ import dataclasses
 import math
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,6 +50,17 @@ class Recipe:
     weight_decay: float = 1e-3
     strength: float = 1.0
     bend: float = 0.06
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch use one thread inside: on many small products a second one only waits."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 class Pool:
@@ -110,7 +122,6 @@ def train(pool: Pool, recipe: Recipe) -> Iterator[Progress | Matcher]:
     Every drawing of a batch is a query once: it has to find the other drawing of its class among the others'.
     The loss is the cross-entropy of the global scores, the local scores and their sum.
     """
-    torch.set_num_threads(1)
     with seeded_initialisation(recipe.seed):
         matcher = Matcher().to(memory_format=torch.channels_last)
     parameters = list(matcher.parameters())
@@ -158,18 +169,19 @@ def ship_lake(
     """Train on the drawings of ``data`` (a zip, or a folder of zips) and write the checkpoint to ``out``."""
     pool = Pool(data, exclude)
     started, processor = time.monotonic(), time.process_time()
-    for item in train(pool, recipe):
-        if isinstance(item, Matcher):
-            meta = {
-                "recipe": dataclasses.asdict(recipe),
-                "alphabets": list(pool.alphabets),
-                "drawings": len(pool.strokes.fields),
-                "seconds": round(time.monotonic() - started),
-                "core_seconds": round(time.process_time() - processor),
-            }
-            save_checkpoint(out, "lake", item.state_dict(), meta)
-        else:
-            yield item
+    with one_thread():
+        for item in train(pool, recipe):
+            if isinstance(item, Matcher):
+                meta = {
+                    "recipe": dataclasses.asdict(recipe),
+                    "alphabets": list(pool.alphabets),
+                    "drawings": len(pool.strokes.fields),
+                    "seconds": round(time.monotonic() - started),
+                    "core_seconds": round(time.process_time() - processor),
+                }
+                save_checkpoint(out, "lake", item.state_dict(), meta)
+            else:
+                yield item
 
 
 def load_lake(path: Path | str | None = None) -> tuple[Matcher, dict]:

@@ -87,7 +87,13 @@ def parser() -> argparse.ArgumentParser:
     group.add_argument("--data", type=Path, metavar="OMNIGLOT", help="zip, or folder of zips, to train on")
     group.add_argument("--exclude", action="append", default=[], help="an alphabet to leave out (repeatable)")
     group.add_argument("--steps", type=int, help="its budget (default: that of the shipped one)")
-    group.add_argument("--seed", type=int, default=0, help="of the training (default: 0)")
+    group.add_argument("--seed", type=int, help="of the training (default: 0; with --start 1)")
+    group.add_argument(
+        "--start",
+        type=Path,
+        metavar="FILE",
+        help="go on from this checkpoint, with gentler changes of drawings",
+    )
     group.add_argument("--out", type=Path, metavar="FILE", help="where to write (default: the shipped one)")
 
     bench = command("bench", _bench, "measure on this machine, or on a published protocol")
@@ -120,7 +126,14 @@ def _add_benches(benches: Any) -> None:
 
     lake = added("lake", "error on Omniglot's one-shot runs (20-way, within alphabet; Lake et al. 2015)")
     lake.add_argument("runs", type=Path, metavar="FOLDER_OR_ZIP", help="of run01 … run20 (all_runs)")
-    lake.add_argument("--model", type=Path, metavar="FILE", help="written by: ship lake (default: shipped)")
+    lake.add_argument(
+        "--model",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="written by: ship lake; give it again to average several (default: the shipped ones)",
+    )
     lake.add_argument("--json", action="store_true", help="print one JSON object")
 
     build = added(
@@ -417,15 +430,20 @@ def _ship(arguments: argparse.Namespace) -> int:
 
 
 def _ship_lake(arguments: argparse.Namespace) -> Iterator[Any]:
-    from metalab.lake.recipe import SHIPPED_LAKE, Recipe, ship_lake
+    from dataclasses import replace
+
+    from metalab.lake.recipe import GENTLE, SHIPPED_LAKE, Recipe, ship_lake
 
     if arguments.data is None:
         raise ConfigError("which drawings?", where="ship lake", fix="Name Omniglot's zips: --data FOLDER")
     if arguments.steps is not None and arguments.steps < 1:
         raise ConfigError("at least one step is needed", where="--steps")
-    given = {} if arguments.steps is None else {"steps": arguments.steps}
-    recipe = Recipe(seed=arguments.seed, **given)
-    return ship_lake(arguments.data, arguments.out or SHIPPED_LAKE, recipe, tuple(arguments.exclude))
+    given = {name: getattr(arguments, name) for name in ("steps", "seed")}
+    recipe = replace(
+        Recipe() if arguments.start is None else GENTLE, **{k: v for k, v in given.items() if v is not None}
+    )
+    out = arguments.out or SHIPPED_LAKE
+    return ship_lake(arguments.data, out, recipe, tuple(arguments.exclude), arguments.start)
 
 
 def _bench(arguments: argparse.Namespace) -> int:

@@ -178,9 +178,9 @@ def test_built_runs_are_by_two_drawers_and_reproducible(alphabets: Path, tmp_pat
 
 def test_a_score_is_independent_of_the_other_test_drawings(runs: Path, matcher: Matcher) -> None:
     run = read_runs(runs)[0]
-    together = one_shot_scores(matcher, run.training, run.test)
+    together = one_shot_scores([matcher], run.training, run.test)
     for i in (0, 7, 19):
-        alone = one_shot_scores(matcher, run.training, run.test[[i]])
+        alone = one_shot_scores([matcher], run.training, run.test[[i]])
         np.testing.assert_allclose(alone[0], together[i], rtol=1e-4, atol=1e-4)
 
 

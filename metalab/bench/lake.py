@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from metalab.data.lake_runs import read_runs
-from metalab.lake.recipe import load_lake, one_thread
+from metalab.lake.recipe import load_lake, one_thread, shipped_lake
 from metalab.lake.scoring import one_shot_scores
 
 
@@ -45,17 +46,19 @@ def _figure(errors: list[float]) -> str:
     return f"{np.mean(errors):5.2f} ± {1.96 * np.std(errors, ddof=1) / len(errors) ** 0.5:.2f} %"
 
 
-def lake(runs: Path | str, model: Path | str | None = None) -> LakeResult:
-    """Return the errors on all runs below ``runs`` (a folder or zip) of checkpoint ``model`` (None: shipped).
+def lake(runs: Path | str, models: Sequence[Path | str] = ()) -> LakeResult:
+    """Return the errors on all runs below ``runs`` (a folder or zip) of checkpoints ``models``.
+
+    The scores of several are averaged; none means the shipped ones.
 
     Raises :class:`DataError` and :class:`CheckpointError`.
     """
-    matcher, _ = load_lake(model)
+    matchers = [load_lake(model)[0] for model in models or shipped_lake()]
     started = time.monotonic()
     inductive, transductive = [], []
     with one_thread():
         for run in read_runs(runs):
-            scores = one_shot_scores(matcher, run.training, run.test)
+            scores = one_shot_scores(matchers, run.training, run.test)
             inductive.append(100 * float(np.mean(scores.argmax(1) != run.truth)))
             transductive.append(100 * float(np.mean(assignment(scores) != run.truth)))
     return LakeResult(inductive, transductive, time.monotonic() - started)

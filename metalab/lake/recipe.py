@@ -63,6 +63,10 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+GENTLE = Recipe(steps=4000, seed=1, rate=1.5e-3, strength=0.5, bend=0.04)
+"""A second training, from the first's result, with less change to the drawings: half of the affine part."""
+
+
 class Pool:
     """The training drawings: every character must have been drawn by the same number of drawers."""
 
@@ -116,14 +120,16 @@ class Pool:
         return render(drawn, warp, SIZE)
 
 
-def train(pool: Pool, recipe: Recipe) -> Iterator[Progress | Matcher]:
-    """Train by ``recipe``; yields progress every 50 steps, and at the end the matcher.
+def train(pool: Pool, recipe: Recipe, start: Matcher | None = None) -> Iterator[Progress | Matcher]:
+    """Train by ``recipe``, from ``start`` if given; yields progress every 50 steps, at the end the matcher.
 
     Every drawing of a batch is a query once: it has to find the other drawing of its class among the others'.
     The loss is the cross-entropy of the global scores, the local scores and their sum.
     """
     with seeded_initialisation(recipe.seed):
         matcher = Matcher().to(memory_format=torch.channels_last)
+    if start is not None:
+        matcher.load_state_dict(start.state_dict())
     parameters = list(matcher.parameters())
     optimiser = torch.optim.AdamW(parameters, lr=recipe.rate, weight_decay=recipe.weight_decay)
     started, losses, rights = time.monotonic(), 0.0, 0.0
@@ -164,16 +170,26 @@ def train(pool: Pool, recipe: Recipe) -> Iterator[Progress | Matcher]:
 
 
 def ship_lake(
-    data: Path | str, out: Path | str, recipe: Recipe, exclude: tuple[str, ...] = ()
+    data: Path | str,
+    out: Path | str,
+    recipe: Recipe,
+    exclude: tuple[str, ...] = (),
+    start: Path | str | None = None,
 ) -> Iterator[Progress]:
-    """Train on the drawings of ``data`` (a zip, or a folder of zips) and write the checkpoint to ``out``."""
+    """Train on the drawings of ``data`` (a zip, or a folder of zips) and write the checkpoint to ``out``.
+
+    ``start`` is a checkpoint to go on from. Raises :class:`DataError`, :class:`CheckpointError` and
+    :class:`StorageError`.
+    """
+    begun = None if start is None else load_lake(start)
     pool = Pool(data, exclude)
     started, processor = time.monotonic(), time.process_time()
     with one_thread():
-        for item in train(pool, recipe):
+        for item in train(pool, recipe, begun and begun[0]):
             if isinstance(item, Matcher):
                 meta = {
                     "recipe": dataclasses.asdict(recipe),
+                    "start": begun and {k: begun[1][k] for k in ("recipe", "alphabets", "core_seconds")},
                     "alphabets": list(pool.alphabets),
                     "drawings": len(pool.strokes.fields),
                     "seconds": round(time.monotonic() - started),
@@ -184,12 +200,16 @@ def ship_lake(
                 yield item
 
 
-def load_lake(path: Path | str | None = None) -> tuple[Matcher, dict]:
-    """Return the matcher in ``path`` (None: the shipped one) and what is known of its training.
+def shipped_lake() -> list[Path]:
+    """Return the shipped checkpoints, of which the scores are averaged: ``lake.safetensors``, ``lake-1`` …"""
+    return sorted(SHIPPED.glob("lake*.safetensors"))
+
+
+def load_lake(path: Path | str) -> tuple[Matcher, dict]:
+    """Return the matcher in ``path`` and what is known of its training.
 
     Raises :class:`CheckpointError`.
     """
-    path = Path(path or SHIPPED_LAKE)
     tensors, meta = load_checkpoint(path, "lake")
     matcher = Matcher()
     load_into(matcher, tensors, path)

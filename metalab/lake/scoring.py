@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -16,7 +18,7 @@ HUB = 0.25
 NEIGHBOURS = 3
 
 
-def one_shot_scores(matcher: Matcher, training: np.ndarray, test: np.ndarray) -> np.ndarray:
+def one_shot_scores(matchers: Sequence[Matcher], training: np.ndarray, test: np.ndarray) -> np.ndarray:
     """Return scores (m, n) of drawings ``test`` (m, 105, 105) with ``training`` (n, 105, 105), ink = True.
 
     The views count as a mixture (logsumexp). A drawing that is like many others would attract too many: so a
@@ -26,12 +28,17 @@ def one_shot_scores(matcher: Matcher, training: np.ndarray, test: np.ndarray) ->
     """
     with torch.no_grad():
         queries, known = strokes(test), strokes(training)
-        seen = matcher(render(queries, still(len(test)), SIZE))
-        views = [matcher(render(known, view, SIZE)) for view in _views(len(training))]
-        scores = torch.stack([_total(matcher, seen, view) for view in views]).logsumexp(0)
-        among = _total(matcher, views[0], views[0]).fill_diagonal_(-torch.inf)
-        nearest = among.topk(min(NEIGHBOURS, len(training) - 1), dim=0).values.mean(0)
-    return (scores - HUB * nearest).numpy()
+        query = render(queries, still(len(test)), SIZE)
+        views = [render(known, view, SIZE) for view in _views(len(training))]
+        return torch.stack([_scores(matcher, query, views) for matcher in matchers]).mean(0).numpy()
+
+
+def _scores(matcher: Matcher, query: Tensor, views: list[Tensor]) -> Tensor:
+    seen, known = matcher(query), [matcher(view) for view in views]
+    scores = torch.stack([_total(matcher, seen, view) for view in known]).logsumexp(0)
+    among = _total(matcher, known[0], known[0]).fill_diagonal_(-torch.inf)
+    nearest = among.topk(min(NEIGHBOURS, len(among) - 1), dim=0).values.mean(0)
+    return scores - HUB * nearest
 
 
 def _total(matcher: Matcher, a: Features, b: Features) -> Tensor:

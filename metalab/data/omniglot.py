@@ -35,7 +35,7 @@ def omniglot(
     if not path.exists():
         raise DataError("there is no such file or folder", where=path, fix="Name the folder of Omniglot zips")
     drawings: dict[tuple[str, str], list[np.ndarray]] = {}
-    for name, content in _files(path):
+    for name, content in drawing_files(path):
         parts = PurePosixPath(name).parts
         if len(parts) >= 3 and parts[-3] not in exclude:
             drawings.setdefault((parts[-3], parts[-2]), []).append(_read(content, f"{path}: {name}", size))
@@ -76,7 +76,7 @@ def _split(alphabets: dict[str, list[int]], path: Path) -> dict[Split, dict[str,
     return {split: {name: alphabets[name] for name in held} for split, held in parts.items()}
 
 
-def _files(path: Path) -> Iterator[tuple[str, bytes]]:
+def drawing_files(path: Path) -> Iterator[tuple[str, bytes]]:
     """Yield names and contents of every drawing; the same character in two zips is met once."""
     seen: set[tuple[str, ...]] = set()
     archives = [path] if path.is_file() else sorted(path.glob("*.zip"))

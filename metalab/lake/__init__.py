@@ -1,0 +1,1 @@
+"""One-shot characters on Lake's protocol: a network of local features, trained within alphabets."""

@@ -6,9 +6,8 @@ import argparse
 import hashlib
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -35,26 +34,12 @@ SHOTS = (1, 5)
 """Every model is trained on 1-shot tasks and judged on both."""
 OPTIONS: dict[str, dict[str, Any]] = {}
 """Options of each method, chosen on meta-validation; everything else is the default."""
-TIMED_TASKS = 30
-
-
-@dataclass(frozen=True)
-class Result:
-    """One method's measurements; ``accuracies`` of each shot are those of the single tasks."""
-
-    name: str
-    accuracies: dict[int, list[float]]
-    validation: float
-    step_seconds: float
-    adapt_milliseconds: float
-    peak_megabytes: int
-    parameters: int
-    """Parameters that the method adds to the backbone."""
+TIMED_TASKS, TIMED_STEPS = 30, 8
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's flags."""
-    parser.add_argument("--steps", type=int, default=300, help="meta-training steps each (default: 300)")
+    parser.add_argument("--steps", type=int, default=150, help="meta-training steps each (default: 150)")
     parser.add_argument("--tasks", type=int, default=600, help="held-out tasks per shot (default: 600)")
     parser.add_argument("--only", action="append", default=[], help="a method; may be given several times")
     parser.add_argument("--seed", type=int, default=0, help="seed of meta-training (default: 0)")
@@ -84,20 +69,26 @@ def run(arguments: argparse.Namespace) -> int:
 def methods(config: Config, names: list[str], n_tasks: int) -> Iterator[str | dict[str, Any]]:
     """Yield a line a finished method, last the whole table as JSON-able data.
 
-    Each method trains in a process of its own, so that its memory is its own. Results are kept under
-    ``METALAB_HOME/bench/methods``.
+    Each method works in a process of its own. Results are kept under ``METALAB_HOME/bench/methods``.
     """
+    asked = {name: config.replace(metalearner=name, options=OPTIONS.get(name, {})) for name in names}
     results = {}
-    for name in ["baselines", *names]:
-        options = OPTIONS.get(name, {})
-        asked = config if name == "baselines" else config.replace(metalearner=name, options=options)
-        path = _place(asked, n_tasks) / f"{name}.json"
-        if not path.is_file():
-            with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-                pool.submit(_measured, name, asked, n_tasks, path).result()
-        results[name] = _read(path)
-        yield f"{name}: done"
-    yield _table(config, results, n_tasks)
+    for name, own in {"baselines": config, **asked}.items():
+        results[name] = _kept(own, n_tasks, name, _judged)
+        yield f"{name}: trained and judged"
+    costs = {}
+    for name, own in asked.items():  # last, one after the other: nothing else should run meanwhile
+        costs[name] = _kept(own, n_tasks, f"{name}.cost", _costs)
+    yield _table(config, results, costs, n_tasks)
+
+
+def _kept(config: Config, n_tasks: int, name: str, work: Callable[..., None]) -> dict[str, Any]:
+    """Return what ``work`` has written, now or before; it runs in a process whose memory is its own."""
+    path = _place(config, n_tasks) / f"{name}.json"
+    if not path.is_file():
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+            pool.submit(work, config, n_tasks, path).result()
+    return json.loads(path.read_bytes())
 
 
 def _place(config: Config, n_tasks: int) -> Path:
@@ -105,41 +96,46 @@ def _place(config: Config, n_tasks: int) -> Path:
     return home() / "bench" / "methods" / key
 
 
-def _read(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_bytes())
-
-
-def _measured(name: str, config: Config, n_tasks: int, path: Path) -> None:
-    """Train and measure one method, or measure the baselines, and write the result to ``path``."""
+def _judged(config: Config, n_tasks: int, path: Path) -> None:
+    """Train one method and write its accuracy on each task, or that of the baselines."""
     source = create_source(config)
     pretrained = create_pretrain_model(config, source)
-    if name == "baselines":
-        found: dict[str, Any] = {"accuracies": _accuracies(methods_of({}, pretrained), source, n_tasks)}
-    else:
-        found = asdict(_trained(name, config, source, pretrained, n_tasks, path))
-    atomic_write(path, to_json(found))
-
-
-def _trained(
-    name: str, config: Config, source: TaskSource, pretrained: torch.nn.Module, n_tasks: int, path: Path
-) -> Result:
+    if path.stem == "baselines":
+        atomic_write(path, to_json({"accuracies": _accuracies(methods_of({}, pretrained), source, n_tasks)}))
+        return
+    name, validation = config.metalearner, 0.0
     learner = create_metalearner(name, pretrained, seed=config.seed, **config.options)
-    extra = sum(p.numel() for p in learner.parameters()) - sum(p.numel() for p in pretrained.parameters())
-    times, before, memory, validation = [], time.perf_counter(), 0, 0.0
     for progress in Trainer(learner, source, config).run():
-        now = time.perf_counter()
-        if progress.kind == "train":
-            times.append(now - before)
-            memory = progress.memory or 0
-        else:
-            validation = progress.accuracy or 0.0
-        before = time.perf_counter()
+        if progress.kind == "validation":
+            validation = progress.accuracy
     meta = {"config": config.model_dump(mode="json"), **describe(learner)}
     save_checkpoint(path.with_suffix(".safetensors"), "metalearner", learner.state_dict(), meta)
     accuracies = _accuracies(methods_of({name: learner}, None), source, n_tasks)
     own = {shot: values[name] for shot, values in accuracies.items()}
-    waiting = _adapt_milliseconds(learner, source)
-    return Result(name, own, validation, float(np.median(times)), waiting, memory >> 20, extra)
+    atomic_write(path, to_json({"accuracies": own, "validation": validation}))
+
+
+def _costs(config: Config, n_tasks: int, path: Path) -> None:
+    """Write what one method costs: a few steps of training, and adapting to a few tasks."""
+    source = create_source(config)
+    pretrained = create_pretrain_model(config, source)
+    learner = create_metalearner(config.metalearner, pretrained, seed=config.seed, **config.options)
+    extra = sum(p.numel() for p in learner.parameters()) - sum(p.numel() for p in pretrained.parameters())
+    adapting = _adapt_milliseconds(learner, source)
+    times, before, memory = [], 0.0, 0
+    short = config.replace(steps=TIMED_STEPS, validation_tasks=2, validate_every=TIMED_STEPS)
+    for progress in Trainer(learner, source, short).run():
+        if progress.kind == "train":
+            times.append(time.perf_counter() - before)
+            memory = progress.memory or 0
+        before = time.perf_counter()
+    found = {
+        "step_seconds": float(np.median(times)),
+        "adapt_milliseconds": adapting,
+        "peak_megabytes": memory >> 20,
+        "parameters": extra,
+    }
+    atomic_write(path, to_json(found))
 
 
 def _accuracies(
@@ -168,7 +164,7 @@ def _adapt_milliseconds(learner: MetaLearner, source: TaskSource) -> float:
     return 1000 * float(np.median(times))
 
 
-def _table(config: Config, results: dict[str, Any], n_tasks: int) -> dict[str, Any]:
+def _table(config: Config, results: dict[str, Any], costs: dict[str, Any], n_tasks: int) -> dict[str, Any]:
     """Put the results together: one evaluation table a shot, and what each method costs."""
     own = {name: cls for name, cls in metalearners().items() if name in results}
     measured = {name: Measured(cls.label, "metalearner", cls.uses_other_queries) for name, cls in own.items()}
@@ -179,10 +175,6 @@ def _table(config: Config, results: dict[str, Any], n_tasks: int) -> dict[str, A
         values |= {name: results[name]["accuracies"][shot] for name in own}
         arrays = {name: np.array(held) for name, held in values.items()}
         shots[shot] = tabulate(measured, arrays, _shape(int(shot)), "test").as_dict()
-    costs = {
-        name: {key: value for key, value in results[name].items() if key not in ("name", "accuracies")}
-        for name in own
-    }
     budget = {"steps": config.steps, "meta_batch": config.meta_batch, "seed": config.seed, "tasks": n_tasks}
     return {"budget": budget, "shots": shots, "costs": costs}
 

@@ -42,7 +42,7 @@ def learner(name: str, normalisation: str = "running", **options: object) -> Met
 
 def short(name: str) -> dict[str, object]:
     """Options that keep a recording short."""
-    brief = {"inner_steps": 1, "cg_steps": 1, "solver_steps": 1, "refinements": 1, "sinkhorn_steps": 1}
+    brief = {"inner_steps": 1, "cg_steps": 1, "solver_steps": 10, "refinements": 1, "sinkhorn_steps": 1}
     return {k: v for k, v in brief.items() if k in get_metalearner(name).Options.model_fields}
 
 

@@ -166,7 +166,7 @@ def compare(case: Case, repeats: int, memory: bool = True) -> Comparison:
     sides = [_peak(case, side) if memory else float("nan") for side in ("own", "peer")]
     return Comparison(
         str(case),
-        f"{peer.source}, {best.removeprefix('peer, ')}",
+        f"{peer.source}, {best.removeprefix('peer ')}",
         ratio,
         low,
         high,

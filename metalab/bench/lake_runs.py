@@ -12,9 +12,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's flags."""
     parser.add_argument("data", type=Path, metavar="OMNIGLOT", help="zip, or folder of zips or alphabets")
     parser.add_argument("out", type=Path, metavar="OUT_DIR", help="a new folder")
-    parser.add_argument(
-        "--exclude", action="append", default=[], help="an alphabet to leave out (repeatable)"
-    )
+    parser.add_argument("--exclude", action="append", default=[], help="an alphabet to leave out")
     parser.add_argument("--runs", type=int, default=20, help="how many (default: 20)")
     parser.add_argument("--seed", type=int, default=1, help="of the random choices (default: 1)")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -26,12 +27,10 @@ from metalab.evaluation import Measured, measure, methods_of, tabulate
 from metalab.metalearners import MetaLearner, get_metalearner, metalearners
 from metalab.storage import atomic_write, home, to_json
 from metalab.tasks import TaskShape, TaskSource, task_at
-from metalab.training import Trainer
+from metalab.training import Trainer, task_shape
 
 LEADERBOARD = SHIPPED / "leaderboard.json"
 """The measured table that comes with metalab; the dashboard and the README read it."""
-SHOTS = (1, 5)
-"""Every model is trained on 1-shot tasks and judged on both."""
 OPTIONS: dict[str, dict[str, Any]] = {}
 """Options of each method, chosen on meta-validation; everything else is the default."""
 TIMED_TASKS, TIMED_STEPS = 30, 8
@@ -40,7 +39,8 @@ TIMED_TASKS, TIMED_STEPS = 30, 8
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's flags."""
     parser.add_argument("--steps", type=int, default=150, help="meta-training steps each (default: 150)")
-    parser.add_argument("--tasks", type=int, default=600, help="held-out tasks per shot (default: 600)")
+    parser.add_argument("--shot", type=int, default=1, help="in training and in the test (default: 1)")
+    parser.add_argument("--tasks", type=int, default=600, help="held-out tasks (default: 600)")
     parser.add_argument("--only", action="append", default=[], help="a method; may be given several times")
     parser.add_argument("--seed", type=int, default=0, help="seed of meta-training (default: 0)")
     parser.add_argument("--out", type=Path, help="write the table there, as JSON")
@@ -53,11 +53,13 @@ def run(arguments: argparse.Namespace) -> int:
         get_metalearner(name)
     if arguments.tasks < 2:
         raise ConfigError("an interval needs at least two tasks", where="--tasks")
-    config = Config.create(steps=arguments.steps, seed=arguments.seed, validate_every=arguments.steps)
+    config = Config.create(
+        shot=arguments.shot, steps=arguments.steps, seed=arguments.seed, validate_every=arguments.steps
+    )
     table: dict[str, Any] = {}
     for item in methods(config, arguments.only or list(metalearners()), arguments.tasks):
         if isinstance(item, str):
-            print(item, flush=True)
+            print(item, file=sys.stderr, flush=True)
         else:
             table = item
     if arguments.out:
@@ -101,7 +103,9 @@ def _judged(config: Config, n_tasks: int, path: Path) -> None:
     source = create_source(config)
     pretrained = create_pretrain_model(config, source)
     if path.stem == "baselines":
-        atomic_write(path, to_json({"accuracies": _accuracies(methods_of({}, pretrained), source, n_tasks)}))
+        atomic_write(
+            path, to_json({"accuracies": _accuracies(methods_of({}, pretrained), source, config, n_tasks)})
+        )
         return
     name, validation = config.metalearner, 0.0
     learner = create_metalearner(name, pretrained, seed=config.seed, **config.options)
@@ -110,9 +114,8 @@ def _judged(config: Config, n_tasks: int, path: Path) -> None:
             validation = progress.accuracy
     meta = {"config": config.model_dump(mode="json"), **describe(learner)}
     save_checkpoint(path.with_suffix(".safetensors"), "metalearner", learner.state_dict(), meta)
-    accuracies = _accuracies(methods_of({name: learner}, None), source, n_tasks)
-    own = {shot: values[name] for shot, values in accuracies.items()}
-    atomic_write(path, to_json({"accuracies": own, "validation": validation}))
+    accuracies = _accuracies(methods_of({name: learner}, None), source, config, n_tasks)
+    atomic_write(path, to_json({"accuracies": accuracies, "validation": validation}))
 
 
 def _costs(config: Config, n_tasks: int, path: Path) -> None:
@@ -121,7 +124,7 @@ def _costs(config: Config, n_tasks: int, path: Path) -> None:
     pretrained = create_pretrain_model(config, source)
     learner = create_metalearner(config.metalearner, pretrained, seed=config.seed, **config.options)
     extra = sum(p.numel() for p in learner.parameters()) - sum(p.numel() for p in pretrained.parameters())
-    adapting = _adapt_milliseconds(learner, source)
+    adapting = _adapt_milliseconds(learner, source, task_shape(config, "validation", source))
     times, before, memory = [], 0.0, 0
     short = config.replace(steps=TIMED_STEPS, validation_tasks=2, validate_every=TIMED_STEPS)
     for progress in Trainer(learner, source, short).run():
@@ -139,24 +142,18 @@ def _costs(config: Config, n_tasks: int, path: Path) -> None:
 
 
 def _accuracies(
-    measured: dict[str, Measured], source: TaskSource, n_tasks: int
-) -> dict[int, dict[str, list[float]]]:
-    found = {}
-    for shot in SHOTS:
-        *_, values = measure(measured, source, _shape(shot), n_tasks, "test", torch.device("cpu"))
-        found[shot] = {name: held.tolist() for name, held in values.items()}
-    return found
+    measured: dict[str, Measured], source: TaskSource, config: Config, n_tasks: int
+) -> dict[str, list[float]]:
+    shape = task_shape(config, "test", source)
+    *_, values = measure(measured, source, shape, n_tasks, "test", torch.device("cpu"))
+    return {name: held.tolist() for name, held in values.items()}
 
 
-def _shape(shot: int) -> TaskShape:
-    return TaskShape(5, shot, 15)
-
-
-def _adapt_milliseconds(learner: MetaLearner, source: TaskSource) -> float:
-    """Return the median time of adapting to a 5-way 1-shot task and predicting its 75 queries."""
+def _adapt_milliseconds(learner: MetaLearner, source: TaskSource, shape: TaskShape) -> float:
+    """Return the median time of adapting to a task and predicting its 75 queries."""
     times = []
     for number in range(TIMED_TASKS):
-        task = task_at(source, number, "validation", _shape(1), seed=1)
+        task = task_at(source, number, "validation", shape, seed=1)
         started = time.perf_counter()
         with torch.no_grad():
             learner.predict(learner.adapt(task.support, task.way), task.query.x)
@@ -165,37 +162,37 @@ def _adapt_milliseconds(learner: MetaLearner, source: TaskSource) -> float:
 
 
 def _table(config: Config, results: dict[str, Any], costs: dict[str, Any], n_tasks: int) -> dict[str, Any]:
-    """Put the results together: one evaluation table a shot, and what each method costs."""
+    """Put the results together: the evaluation table, and what each method costs."""
     own = {name: cls for name, cls in metalearners().items() if name in results}
     measured = {name: Measured(cls.label, "metalearner", cls.uses_other_queries) for name, cls in own.items()}
     measured |= {name: Measured(label, "baseline", False) for name, label, _ in BASELINES}
-    shots = {}
-    for shot in map(str, SHOTS):
-        values = dict(results["baselines"]["accuracies"][shot])
-        values |= {name: results[name]["accuracies"][shot] for name in own}
-        arrays = {name: np.array(held) for name, held in values.items()}
-        shots[shot] = tabulate(measured, arrays, _shape(int(shot)), "test").as_dict()
+    values = dict(results["baselines"]["accuracies"])
+    for name in own:
+        values |= results[name]["accuracies"]
+    arrays = {name: np.array(held) for name, held in values.items()}
+    shape = TaskShape(config.way, config.shot, config.query)
     budget = {"steps": config.steps, "meta_batch": config.meta_batch, "seed": config.seed, "tasks": n_tasks}
-    return {"budget": budget, "shots": shots, "costs": costs}
+    return {
+        "budget": budget,
+        "evaluation": tabulate(measured, arrays, shape, "test").as_dict(),
+        "costs": costs,
+        "torch": torch.__version__,
+    }
 
 
-def rows_of(table: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the leaderboard's rows, best 1-shot accuracy first, as text a person reads."""
-    first, second = (table["shots"][str(shot)] for shot in SHOTS)
-    many = {row["method"]: row for row in second["rows"]}
-    rows = []
-    for row in sorted(first["rows"], key=lambda row: -row["accuracy"]):
+def rows_of(table: dict[str, Any]) -> list[dict[str, str]]:
+    """Return the leaderboard's rows, best accuracy first, as text a person reads."""
+    evaluation, rows = table["evaluation"], []
+    for row in sorted(evaluation["rows"], key=lambda row: -row["accuracy"]):
         cost = table["costs"].get(row["method"], {})
         rows.append(
             {
                 "method": row["label"] + (" (transductive)" if row["transductive"] else ""),
-                "1-shot": _percent(row),
-                "against best baseline": _gain(first, row["method"]),
-                "5-shot": _percent(many[row["method"]]),
-                "against best baseline ": _gain(second, row["method"]),
+                "accuracy, %": _percent(row),
+                "against the best baseline": _gain(evaluation, row["method"]),
                 "s a step": f"{cost['step_seconds']:.2f}" if cost else "",
                 "ms to adapt": f"{cost['adapt_milliseconds']:.0f}" if cost else "",
-                "MB": str(cost["peak_megabytes"]) if cost else "",
+                "peak MB": str(cost["peak_megabytes"]) if cost else "",
             }
         )
     return rows

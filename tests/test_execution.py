@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,11 +11,11 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.func import grad, vmap
 
-from metalab import tracing
+from metalab import execution, tracing
 from metalab.backbones import MLP, create_backbone
 from metalab.config import Config
 from metalab.data.sinusoid import sinusoids
-from metalab.execution import WORTH_RECORDING, Runner, chunks, task_runner
+from metalab.execution import TRIALS, WORTH_RECORDING, Runner, chunks, task_runner
 from metalab.metalearners import MetaLearner, check_options, get_metalearner, metalearners
 from metalab.tasks import Examples, TaskBatch
 from metalab.tracing import Result
@@ -143,12 +144,35 @@ def test_what_cannot_be_recorded_runs_the_ordinary_way(monkeypatch: pytest.Monke
 
 
 def test_auto_is_a_rule() -> None:
-    """Never a measurement: what could change a bit is decided by the network and the device alone."""
+    """What could change a bit is decided by the network and the device alone."""
     images, small = learner("maml"), get_metalearner("maml")(MLP(), check_options("maml", {"head": "shared"}))
     assert [Runner("auto").resolve(made) for made in (images, small)] == ["threads", "vmap"]
     with task_runner("auto", tasks=WORTH_RECORDING) as runner:
         assert [runner.resolve(made) for made in (images, small)] == ["replay", "batched"]
     assert Runner("auto", accelerated=True).resolve(images) == "vmap"
+
+
+@pytest.mark.parametrize("slow", ["replay", "threads"])
+def test_recording_is_tried_and_kept_if_it_is_quicker(slow: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The choice is measured, and changes no bit."""
+    made, tasks = learner("protonet"), batch()
+    parameters = [p for p in made.parameters() if p.requires_grad]
+    with task_runner("auto", tasks=WORTH_RECORDING) as runner:
+        now, tried, results = 0.0, [], []
+
+        def clock() -> float:
+            nonlocal now
+            now += 2.0 if runner.resolve(made) == slow else 1.0
+            return now
+
+        monkeypatch.setattr(execution, "time", SimpleNamespace(perf_counter=clock))
+        for _ in range(2 * TRIALS + 2):
+            tried.append(runner.resolve(made))
+            results.append(runner.meta_gradient(made, tasks, parameters)[2])
+    quick = "threads" if slow == "replay" else "replay"
+    assert tried == ["replay"] * TRIALS + ["threads"] * TRIALS + [quick] * 2
+    for gradients in results[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(gradients, results[0], strict=True))
 
 
 def composite_batch_norm(h: Tensor, weight: Tensor) -> Tensor:

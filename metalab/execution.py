@@ -136,8 +136,7 @@ class Runner:
             return self.strategy
         if self._accelerated:
             return "vmap"
-        convolutions = any(parameter.dim() == 4 for parameter in metalearner.parameters())
-        plain, recorded = ("threads", "replay") if convolutions else ("vmap", "batched")
+        plain, recorded = on_cpu(metalearner)
         if not self._worth_recording:
             return plain
         times = {name: self._seconds.get((metalearner, name), []) for name in (recorded, plain)}
@@ -176,6 +175,12 @@ def task_runner(
             yield Runner(strategy, pool, accelerated, worth)
     finally:
         torch.set_num_threads(before)
+
+
+def on_cpu(metalearner: MetaLearner) -> tuple[str, str]:
+    """Return the strategy that suits ``metalearner`` on a CPU, and its recorded form: the same bits."""
+    convolutions = any(parameter.dim() == 4 for parameter in metalearner.parameters())
+    return ("threads", "replay") if convolutions else ("vmap", "batched")
 
 
 def chunks(batch: TaskBatch) -> Iterator[TaskBatch]:

@@ -31,7 +31,7 @@ from metalab.bench.learn2learn_peer import Peer
 from metalab.config import Config
 from metalab.data import create_source
 from metalab.data.sinusoid import sinusoids
-from metalab.execution import WORTH_RECORDING, task_runner
+from metalab.execution import on_cpu, task_runner
 from metalab.metalearners import MetaLearner
 from metalab.tasks import Examples, TaskBatch, TaskShape, seeded
 
@@ -128,7 +128,7 @@ def gradient_difference(case: Case) -> float:
     case = replace(case, meta_batch=2)
     learner, peer, batch = case.learner().double(), case.peer().double(), _double(case.batch())
     names = [name for name, _ in learner.named_parameters()]
-    with task_runner("auto", tasks=WORTH_RECORDING) as runner:
+    with task_runner(on_cpu(learner)[1]) as runner:
         own = runner.meta_gradient(learner, batch, list(learner.parameters()))[2]
     peer.step(batch)
     theirs = peer.gradients()
@@ -148,20 +148,17 @@ def compare(case: Case, repeats: int, memory: bool = True) -> Comparison:
     before = torch.get_num_threads()
     try:
         with ExitStack() as stack:
-            auto = stack.enter_context(task_runner("auto", tasks=WORTH_RECORDING))
-            own = f"metalab {auto.resolve(learner)}"
-            runners = {own: auto}
-            for strategy in ("loop", "threads"):
-                if memory or f"metalab {strategy}" == own:  # that is, not in a hurry
-                    runners[f"metalab {strategy}"] = stack.enter_context(task_runner(strategy))
-            for name, runner in runners.items():
-                turns[name] = _with_threads(1, partial(runner.meta_gradient, learner, batch, parameters))
+            # Of the first two, a run of some length takes the quicker by itself.
+            for strategy in (*on_cpu(learner), "loop"):
+                runner = stack.enter_context(task_runner(strategy))
+                step = partial(runner.meta_gradient, learner, batch, parameters)
+                turns[f"metalab {strategy}"] = _with_threads(1, step)
             for threads in sorted({1, cores}):
                 turns[f"peer {threads} threads"] = _with_threads(threads, partial(peer.step, batch))
             times = _interleaved(turns, repeats)
     finally:
         torch.set_num_threads(before)
-    best = min((name for name in times if name.startswith("peer")), key=lambda name: np.median(times[name]))
+    own, best = (_quickest(times, names) for names in (list(times)[:2], [n for n in times if "peer" in n]))
     ratio, low, high = _ratio(times[best], times[own])
     sides = [_peak(case, side) if memory else float("nan") for side in ("own", "peer")]
     return Comparison(
@@ -176,6 +173,10 @@ def compare(case: Case, repeats: int, memory: bool = True) -> Comparison:
         difference,
         {name: float(np.median(values)) for name, values in times.items()},
     )
+
+
+def _quickest(times: dict[str, list[float]], names: list[str]) -> str:
+    return min(names, key=lambda name: np.median(times[name]))
 
 
 def growth(repeats: int = 3) -> Iterator[dict[str, Any]]:
@@ -194,7 +195,7 @@ def growth(repeats: int = 3) -> Iterator[dict[str, Any]]:
 def _seconds(case: Case, repeats: int) -> float:
     learner, batch = case.learner(), case.batch()
     parameters = list(learner.parameters())
-    with task_runner("auto", tasks=WORTH_RECORDING) as runner:
+    with task_runner(on_cpu(learner)[1]) as runner:
         times = _interleaved({"own": lambda: runner.meta_gradient(learner, batch, parameters)}, repeats)
     return float(np.median(times["own"]))
 
@@ -206,7 +207,7 @@ def sampling_share(repeats: int = 5) -> float:
     learner = replace(CASES[0], size=config.image_size).learner()
     parameters = list(learner.parameters())
     batch = source.sample(16, "train", shape, seeded("cpu", 0))
-    with task_runner("auto", tasks=WORTH_RECORDING) as runner:
+    with task_runner(on_cpu(learner)[1]) as runner:
         times = _interleaved(
             {
                 "sample": lambda: source.sample(16, "train", shape, seeded("cpu", 1)),
@@ -320,7 +321,7 @@ def _own_peak(case: Case, side: str) -> float:
         for _ in range(2):
             peer.step(batch)
     else:
-        with task_runner("auto", tasks=WORTH_RECORDING) as runner:
+        with task_runner(on_cpu(learner)[1]) as runner:
             for _ in range(2):
                 runner.meta_gradient(learner, batch, list(learner.parameters()))
     return _high_water() - idle

@@ -132,7 +132,7 @@ def test_pretrain_then_train_with_the_file(tmp_path: Path, capsys: pytest.Captur
     [
         (["train", "--way", "1"], ["way", "greater than or equal to 2"]),
         (["train", "--way", "300"], ["way"]),
-        (["train", "--metalearner", "mamba"], ["no meta-learner is called 'mamba'", "protonet, maml, film"]),
+        (["train", "--metalearner", "mamba"], ["no meta-learner is called 'mamba'", "protonet, simpleshot"]),
         (["train", "--option", "steps=3"], ["options.steps"]),
         (["train", "--option", "steps"], ["not NAME=VALUE"]),
         (["train", "--way", "150"], ["150-way tasks need 150 classes"]),

@@ -95,7 +95,7 @@ def test_bad_input(backbone, images: np.ndarray, labels: list[int], message: str
 
 
 def test_unknown_names(backbone, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="Known are protonet, maml, film"):
+    with pytest.raises(ConfigError, match="Known are protonet, simpleshot"):
         metalab.create_metalearner("protonets", backbone)
     with pytest.raises(ConfigError, match=r"options\.steps"):
         metalab.create_metalearner("maml", backbone, steps=3)

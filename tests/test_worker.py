@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from metalab.baselines import BASELINES
 from metalab.config import Config
 from metalab.jobs import LocalBackend
 from metalab.runs import Run, RunStore, Status
@@ -36,7 +37,7 @@ def test_run_to_the_end() -> None:
     assert [event["step"] for event in run.history("validation")] == [0, 5, 10]
     evaluation = run.read_json("evaluation")
     assert next(row["method"] for row in evaluation["rows"]) == "protonet"
-    assert len(evaluation["rows"]) == 5
+    assert len(evaluation["rows"]) == 1 + len(BASELINES)
     assert evaluation["verdict"]
 
 

@@ -250,13 +250,14 @@ def _follow(run: Any) -> int:
 
 def _table(evaluation: dict[str, Any], markdown: bool = False) -> None:
     """Print rows, best first, each meta-learner with its paired difference to the best baseline."""
+    from metalab.evaluation import least_gain
+
     if markdown:
         print("| method | accuracy | against the best baseline |\n| --- | --- | --- |")
     for row in sorted(evaluation["rows"], key=lambda row: -row["accuracy"]):
         label = row["label"] + (" (transductive)" if row["transductive"] else "")
         figure = f"{100 * row['accuracy']:.1f} ± {100 * row['interval']:.1f} %"
-        against = [item for item in evaluation["differences"] if item["method"] == row["method"]]
-        gain = min(against, key=lambda item: item["difference"], default=None)
+        gain = least_gain(evaluation, row["method"])
         paired = f"{100 * gain['difference']:+.1f} ± {100 * gain['interval']:.1f}" if gain else ""
         if markdown:
             print(f"| {label} | {figure} | {paired} |")

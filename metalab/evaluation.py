@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -171,6 +172,12 @@ def tabulate(
     if rows and rows[0].tasks < FEW_TASKS:
         sentences += f" Only {rows[0].tasks} tasks were measured: too few to rely on."
     return Evaluation(rows, differences, sentences, shape.way, shape.shot, split, TEST_SEED)
+
+
+def least_gain(evaluation: Mapping[str, Any], method: str) -> dict[str, Any] | None:
+    """Return the difference of ``method`` to the best baseline, in an evaluation as data; None: it is one."""
+    against = [item for item in evaluation["differences"] if item["method"] == method]
+    return min(against, key=lambda item: item["difference"], default=None)
 
 
 def mean_interval(values: np.ndarray) -> tuple[float, float]:

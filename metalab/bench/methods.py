@@ -23,7 +23,7 @@ from metalab.checkpoints import SHIPPED, save_checkpoint
 from metalab.config import Config
 from metalab.data import create_source
 from metalab.errors import ConfigError
-from metalab.evaluation import Measured, measure, methods_of, tabulate
+from metalab.evaluation import Measured, least_gain, measure, methods_of, tabulate
 from metalab.metalearners import MetaLearner, get_metalearner, metalearners
 from metalab.storage import atomic_write, home, to_json
 from metalab.tasks import TaskShape, TaskSource, task_at
@@ -203,10 +203,9 @@ def _percent(row: dict[str, Any]) -> str:
 
 
 def _gain(evaluation: dict[str, Any], name: str) -> str:
-    against = [item for item in evaluation["differences"] if item["method"] == name]
-    if not against:
+    least = least_gain(evaluation, name)
+    if least is None:
         return ""
-    least = min(against, key=lambda item: item["difference"])
     text = f"{100 * least['difference']:+.1f} ± {100 * least['interval']:.1f}"
     return f"**{text}**" if least["difference"] > least["interval"] else text
 

@@ -55,9 +55,9 @@ class MetaLearner(nn.Module, ABC):
         In regression y holds targets (n, way), and ``way`` is their number.
         """
 
-    @abstractmethod
     def features(self, state: State, x: Tensor) -> Tensor:
-        """Return features (n, d) of ``x`` under the adapted backbone."""
+        """Return features (n, d) of ``x`` under the adapted backbone; by default it is not adapted."""
+        return self.backbone(x)
 
     @abstractmethod
     def classify(self, state: State, features: Tensor) -> Tensor:
@@ -113,10 +113,24 @@ def targets(examples: Examples, way: int) -> Tensor:
     return one_hot(examples.y, way, examples.x.dtype)
 
 
+def class_sums(features: Tensor, support: Examples, way: int) -> tuple[Tensor, Tensor]:
+    """Return the sum (way, d) of each class's support features, and the number of its examples (way,)."""
+    member = one_hot(support.y, way, features.dtype) * support.weights().unsqueeze(-1)
+    return member.t() @ features, member.sum(0)
+
+
 def class_means(features: Tensor, support: Examples, way: int) -> Tensor:
     """Return the mean feature (way, d) of each class's support examples; zero for a class without any."""
-    member = one_hot(support.y, way, features.dtype) * support.weights().unsqueeze(-1)
-    return (member.t() @ features) / member.sum(0).clamp(min=1).unsqueeze(-1)
+    sums, counts = class_sums(features, support, way)
+    return sums / counts.clamp(min=1).unsqueeze(-1)
+
+
+def centroid_head(centroids: Tensor) -> State:
+    """Return the linear head whose outputs are minus the squared distances to ``centroids`` (way, d).
+
+    Up to a term common to all classes: ``head.weight`` (way, d) and ``head.bias`` (way,).
+    """
+    return {"head.weight": 2 * centroids, "head.bias": -centroids.square().sum(-1)}
 
 
 def squared_distances(a: Tensor, b: Tensor) -> Tensor:

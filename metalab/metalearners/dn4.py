@@ -36,10 +36,6 @@ class DN4(MetaLearner):
         labels = one_hot(support.y, way, support.x.dtype) * support.weights().unsqueeze(-1)
         return {"places": self._places(self.backbone(support.x)), "labels": labels}
 
-    def features(self, state: State, x: Tensor) -> Tensor:
-        """Return the backbone's features (n, d), one map after the other."""
-        return self.backbone(x)
-
     def classify(self, state: State, features: Tensor) -> Tensor:
         """Return the mean likeness (n, way) of a query's places to their nearest ones of each class."""
         asked, (n, places, _) = self._places(features), state["places"].shape

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
-from metalab.metalearners.base import MetaLearner, State, class_means, scalar, squared_distances
+from metalab.metalearners.base import State, class_means
+from metalab.metalearners.protonet import ProtoNet
 from metalab.tasks import Examples
 
 
-class FEAT(MetaLearner):
+class FEAT(ProtoNet):
     """Each prototype looks at all others by self-attention and moves to where it tells them apart.
 
     One head of attention with a residual, as in the paper; the output starts at zero, so meta-training
@@ -25,7 +26,6 @@ class FEAT(MetaLearner):
         self.scale = nn.LayerNorm(d)
         self.asks, self.keys, self.values, self.out = (nn.Linear(d, d, bias=False) for _ in range(4))
         nn.init.zeros_(self.out.weight)
-        self.log_temperature = scalar(0.0)
 
     def adapt(self, support: Examples, way: int) -> State:
         """Return ``prototypes`` (way, d) after attention."""
@@ -41,12 +41,3 @@ class FEAT(MetaLearner):
             "means": {"prototypes": means},
             "adapted": {"prototypes": means + self.out(attention @ values)},
         }
-
-    def features(self, state: State, x: Tensor) -> Tensor:
-        """Return the backbone's features (n, d)."""
-        return self.backbone(x)
-
-    def classify(self, state: State, features: Tensor) -> Tensor:
-        """Return minus the scaled squared distances to the prototypes (n, way)."""
-        distances = squared_distances(features, state["prototypes"])
-        return -distances * self.log_temperature.exp() / features.shape[-1]

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from pydantic import ConfigDict, Field
 from torch import Tensor, nn
 
-from metalab.metalearners.base import MetaLearner, State, class_means, scalar
+from metalab.metalearners.base import MetaLearner, State, centroid_head, class_means, scalar
 from metalab.tasks import Examples
 
 
@@ -91,7 +91,7 @@ class FiLM(MetaLearner):
         """Turn class means into a classifier: nearest centroid, with the centroid moved by the generator."""
         means = class_means(self.features(state, support.x), support, way)
         centroid = means + self.head(torch.cat([means, summary.expand(way, -1)], dim=1))
-        return {"head.weight": 2 * centroid, "head.bias": -centroid.square().sum(-1)}
+        return centroid_head(centroid)
 
 
 def _generator(inputs: int, hidden: int, outputs: int) -> nn.Sequential:

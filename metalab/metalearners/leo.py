@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from metalab.metalearners.base import MetaLearner, State, class_means, scalar, task_loss
+from metalab.metalearners.base import MetaLearner, State, centroid_head, class_means, scalar, task_loss
 from metalab.tasks import Examples
 
 
@@ -65,10 +65,6 @@ class LEO(MetaLearner):
             states.append(self._decode(codes, means))
         return {f"step {i}": state for i, state in enumerate(states)}
 
-    def features(self, state: State, x: Tensor) -> Tensor:
-        """Return features (n, d) of the meta-trained backbone."""
-        return self.backbone(x)
-
     def classify(self, state: State, features: Tensor) -> Tensor:
         """Return the generated linear head's logits (n, way), up to a term common to all classes."""
         scale = self.log_temperature.exp() / features.shape[-1]
@@ -84,5 +80,4 @@ class LEO(MetaLearner):
         return class_means(self.relation(pairs), support, way)
 
     def _decode(self, codes: Tensor, means: Tensor) -> State:
-        centroid = means + self.decoder(codes)
-        return {"head.weight": 2 * centroid, "head.bias": -centroid.square().sum(-1)}
+        return centroid_head(means + self.decoder(codes))

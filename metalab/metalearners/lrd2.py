@@ -48,10 +48,6 @@ class LRD2(MetaLearner):
 
         return {"weight": vmap(one_class, in_dims=1, out_dims=1)(labels)}
 
-    def features(self, state: State, x: Tensor) -> Tensor:
-        """Return the backbone's features (n, d)."""
-        return self.backbone(x)
-
     def classify(self, state: State, features: Tensor) -> Tensor:
         """Return the scaled log-odds of each class against the rest (n, way)."""
         return self.log_scale.exp() * (extended(features) @ state["weight"])

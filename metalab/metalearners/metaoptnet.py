@@ -47,10 +47,6 @@ class MetaOptNet(MetaLearner):
         dual = crammer_singer(gram, targets(support, way), softness, self.options.solver_steps)
         return {"weight": x.t() @ dual}
 
-    def features(self, state: State, x: Tensor) -> Tensor:
-        """Return the backbone's features (n, d)."""
-        return self.backbone(x)
-
     def classify(self, state: State, features: Tensor) -> Tensor:
         """Return the scaled outputs of the SVM (n, way)."""
         return self.log_scale.exp() * (self._scaled(features) @ state["weight"])

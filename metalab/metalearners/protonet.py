@@ -26,10 +26,6 @@ class ProtoNet(MetaLearner):
         """Return ``prototypes`` (way, d)."""
         return {"prototypes": class_means(self.backbone(support.x), support, way)}
 
-    def features(self, state: State, x: Tensor) -> Tensor:
-        """Return the backbone's features (n, d)."""
-        return self.backbone(x)
-
     def classify(self, state: State, features: Tensor) -> Tensor:
         """Return minus the scaled squared distances to the prototypes (n, way)."""
         distances = squared_distances(features, state["prototypes"])

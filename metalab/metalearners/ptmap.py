@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from metalab.metalearners.base import State, targets
+from metalab.metalearners.base import State, class_sums
 from metalab.metalearners.simpleshot import SimpleShot
 from metalab.tasks import Examples
 
@@ -40,8 +40,8 @@ class PTMAP(SimpleShot):
 
     def adapt(self, support: Examples, way: int) -> State:
         """Return the class ``sums`` (way, d) and ``counts`` (way,) of the transformed support features."""
-        members = targets(support, way) * support.weights().unsqueeze(-1)
-        return {"sums": members.t() @ self._unit(self.backbone(support.x)), "counts": members.sum(0)}
+        sums, counts = class_sums(self._unit(self.backbone(support.x)), support, way)
+        return {"sums": sums, "counts": counts}
 
     def classify(self, state: State, features: Tensor) -> Tensor:
         """Return the logarithm of the share of each query's mass that each class receives (n, way)."""

@@ -43,10 +43,6 @@ class R2D2(MetaLearner):
         x = extended(self.backbone(support.x))
         return {"weight": ridge(x * weights, targets(support, way) * weights, self.log_ridge.exp())}
 
-    def features(self, state: State, x: Tensor) -> Tensor:
-        """Return the backbone's features (n, d)."""
-        return self.backbone(x)
-
     def classify(self, state: State, features: Tensor) -> Tensor:
         """Return the scaled outputs of the ridge head (n, way)."""
         return self.log_scale.exp() * (extended(features) @ state["weight"]) + self.bias

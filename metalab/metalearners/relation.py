@@ -41,10 +41,6 @@ class RelationNet(MetaLearner):
         """Return ``prototypes`` (way, d): the mean feature maps (the paper's sum, whatever the shot)."""
         return {"prototypes": class_means(self.backbone(support.x), support, way)}
 
-    def features(self, state: State, x: Tensor) -> Tensor:
-        """Return the backbone's features (n, d)."""
-        return self.backbone(x)
-
     def classify(self, state: State, features: Tensor) -> Tensor:
         """Return relation scores (n, way)."""
         queries, classes = self._first_half(features, 1), self._first_half(state["prototypes"], 0)

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from metalab.metalearners.base import State, squared_distances, targets
+from metalab.metalearners.base import State, class_sums, squared_distances
 from metalab.metalearners.protonet import ProtoNet
 from metalab.tasks import Examples
 
@@ -30,8 +30,8 @@ class SoftKMeans(ProtoNet):
 
     def adapt(self, support: Examples, way: int) -> State:
         """Return the class ``sums`` (way, d) and ``counts`` (way,) of the support features."""
-        members = targets(support, way) * support.weights().unsqueeze(-1)
-        return {"sums": members.t() @ self.backbone(support.x), "counts": members.sum(0)}
+        sums, counts = class_sums(self.backbone(support.x), support, way)
+        return {"sums": sums, "counts": counts}
 
     def classify(self, state: State, features: Tensor) -> Tensor:
         """Return minus the scaled squared distances to the refined prototypes (n, way)."""

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from metalab.metalearners.base import State, squared_distances, targets, task_loss
+from metalab.metalearners.base import State, class_means, targets, task_loss
 from metalab.metalearners.simpleshot import SimpleShot
 from metalab.tasks import Examples
 
@@ -39,9 +39,7 @@ class TIM(SimpleShot):
     def adapt(self, support: Examples, way: int) -> State:
         """Return ``prototypes`` (way, d), and the support's ``features``, ``labels``, ``weights``."""
         features, labels = self._unit(self.backbone(support.x)), targets(support, way)
-        weights = support.weights()
-        members = labels * weights.unsqueeze(-1)
-        prototypes = members.t() @ features / members.sum(0).clamp(min=1).unsqueeze(-1)
+        prototypes, weights = class_means(features, support, way), support.weights()
         return {"prototypes": prototypes, "features": features, "labels": labels, "weights": weights}
 
     def classify(self, state: State, features: Tensor) -> Tensor:
@@ -63,4 +61,4 @@ class TIM(SimpleShot):
         return self._logits(prototypes, features)
 
     def _logits(self, prototypes: Tensor, features: Tensor) -> Tensor:
-        return -squared_distances(features, prototypes) * self.log_temperature.exp()
+        return super().classify({"prototypes": prototypes}, features)

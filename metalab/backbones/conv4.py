@@ -7,7 +7,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from metalab.backbones.base import Backbone, Film, Normalisation, Params
-from metalab.backbones.operations import Moments, max_pool, moments, moments_of_product, patches
+from metalab.backbones.operations import (
+    Moments,
+    max_pool,
+    moments,
+    moments_of_product,
+    patches,
+    pooled_product,
+)
 
 
 class Conv4(Backbone):
@@ -48,10 +55,10 @@ class Conv4(Backbone):
         if block == 0:  # the largest map, of few input channels: its moments follow from the patches
             rows = patches(x)
             flat = kernel.flatten(1).t().contiguous()
-            # (n, height * width, channels), that is channels last, which suits everything that follows.
-            h = (rows @ flat).transpose(1, 2).unflatten(2, x.shape[2:])
+            pooled = pooled_product(rows, flat, *x.shape[2:])
         else:
             h = F.conv2d(x, kernel, padding=1)
+            pooled = max_pool(h)
 
         def measure() -> Moments:
             if block == 0:
@@ -60,7 +67,6 @@ class Conv4(Backbone):
                 mean, var = moments(h, self._per_image)
             return mean * sign, var
 
-        statistics = self._statistics(name, measure, h.numel() // h.shape[1])
+        statistics = self._statistics(name, measure, len(x) * x.shape[2] * x.shape[3])
         scale, shift = self._affine(params, name, statistics, film, block)
-        pooled = max_pool(h)
         return F.relu(torch.addcmul(shift[..., None, None], pooled, (scale * sign)[..., None, None]))

@@ -6,6 +6,7 @@ and reduces ten times faster on a CPU, and its convolutions need no change of la
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -69,9 +70,154 @@ def moments_of_product(rows: Tensor, weights: Tensor) -> Moments:
     return mean @ weights, (weights * (covariance @ weights)).sum(-2)
 
 
+def pooled_product(rows: Tensor, weights: Tensor, height: int, width: int) -> Tensor:
+    """Return the 2×2 maxima (n, c, height // 2, width // 2) of the map that ``rows @ weights`` is.
+
+    ``rows`` (n, height * width, k) and ``weights`` (k, c). The map, the largest of a network, is never made
+    whole: on a CPU fresh memory for it costs more than the product. It passes through the cache in pieces,
+    forward and on the way back, which needs the place of each maximum alone.
+    """
+    return _PooledProduct.apply(rows, weights, (height, width))[0]
+
+
 def max_pool(h: Tensor) -> Tensor:
     """Return the 2×2 maxima (n, c, height // 2, width // 2) of ``h`` (n, c, height, width)."""
     return _MaxPool.apply(h)[0]
+
+
+PIECE = 500_000
+"""Values in a piece of a map, about: 2 MB lie in a core's cache."""
+
+
+def _pieces(channels: int, rows: Tensor, *others: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """Cut ``rows`` (n, m, k) and ``others`` (n, ...) along n; on an accelerator into one piece."""
+    size = max(1, PIECE // (rows.shape[1] * channels)) if rows.device.type == "cpu" else len(rows)
+    return zip(*(part.split(size) for part in (rows, *others)), strict=True)
+
+
+def _as_map(rows: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return ``rows`` (n, height * width, c) as a map (n, c, height, width), channels last in memory."""
+    return rows.transpose(1, 2).unflatten(2, size)
+
+
+def _unpool(values: Tensor, places: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return a map (n, c, height, width) of zeros with ``values`` (n, c, h, w) at their ``places``."""
+    # The operation asks for the map it pooled, but only for its shape and layout: memory that is never
+    # touched costs nothing, and the map itself need not live until the way back.
+    n, channels = values.shape[:2]
+    h = values.new_empty((n, *size, channels)).movedim(3, 1)
+    return torch.ops.aten.max_pool2d_with_indices_backward(
+        values, h, [2, 2], [2, 2], [0, 0], [1, 1], False, places
+    )
+
+
+def _as_rows(h: Tensor) -> Tensor:
+    """Return a map (n, c, height, width) as rows (n, height * width, c)."""
+    return h.flatten(2).transpose(1, 2)
+
+
+class _PooledProduct(torch.autograd.Function):
+    """The maxima of rows @ weights, and their places.
+
+    With the places held, the maxima are linear in the rows, in the weights, and in what comes back for them:
+    all derivatives of this function are :class:`_OfWeights`, :class:`_OfRows` and :class:`_AtPlaces`.
+    """
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(rows: Tensor, weights: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        pooled = [
+            F.max_pool2d(_as_map(piece @ weights, size), 2, return_indices=True)
+            for (piece,) in _pieces(weights.shape[1], rows)
+        ]
+        return tuple(torch.cat(parts) for parts in zip(*pooled, strict=True))  # type: ignore[return-value]
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+        ctx.mark_non_differentiable(output[1])
+        ctx.save_for_backward(*inputs[:2], output[1])
+        ctx.size = inputs[2]
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor, _: Tensor) -> tuple[Tensor | None, Tensor, None]:
+        rows, weights, places = ctx.saved_tensors
+        of_rows = _OfRows.apply(gradient, weights, places, ctx.size) if ctx.needs_input_grad[0] else None
+        return of_rows, _OfWeights.apply(rows, gradient, places, ctx.size), None
+
+
+class _AtPlaces(torch.autograd.Function):
+    """The values of rows @ weights at given places (n, c, h, w)."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(rows: Tensor, weights: Tensor, places: Tensor, size: tuple[int, int]) -> Tensor:
+        found = [
+            _as_map((piece @ weights).gather(1, _as_rows(at)), at.shape[2:])
+            for piece, at in _pieces(weights.shape[1], rows, places)
+        ]
+        return torch.cat(found)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs[:3])
+        ctx.size = inputs[3]
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor, None, None]:
+        rows, weights, places = ctx.saved_tensors
+        of_rows = _OfRows.apply(gradient, weights, places, ctx.size) if ctx.needs_input_grad[0] else None
+        return of_rows, _OfWeights.apply(rows, gradient, places, ctx.size), None, None
+
+
+class _OfWeights(torch.autograd.Function):
+    """What comes back for the maxima (n, c, h, w), brought back to the weights (k, c)."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(rows: Tensor, gradient: Tensor, places: Tensor, size: tuple[int, int]) -> Tensor:
+        return sum(
+            piece.flatten(0, 1).t() @ _as_rows(_unpool(part, at, size)).flatten(0, 1)
+            for piece, part, at in _pieces(gradient.shape[1], rows, gradient, places)
+        )
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs[:3])
+        ctx.size = inputs[3]
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor, None, None]:
+        rows, before, places = ctx.saved_tensors
+        of_rows = _OfRows.apply(before, gradient, places, ctx.size) if ctx.needs_input_grad[0] else None
+        return of_rows, _AtPlaces.apply(rows, gradient, places, ctx.size), None, None
+
+
+class _OfRows(torch.autograd.Function):
+    """What comes back for the maxima (n, c, h, w), brought back to the rows (n, height * width, k)."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(gradient: Tensor, weights: Tensor, places: Tensor, size: tuple[int, int]) -> Tensor:
+        return _as_rows(_unpool(gradient, places, size)) @ weights.t()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs[:3])
+        ctx.size = inputs[3]
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        before, weights, places = ctx.saved_tensors
+        return (
+            _AtPlaces.apply(gradient, weights, places, ctx.size),
+            _OfWeights.apply(gradient, before, places, ctx.size),
+            None,
+            None,
+        )
 
 
 class _MaxPool(torch.autograd.Function):
@@ -101,13 +247,7 @@ class _Unpool(torch.autograd.Function):
 
     @staticmethod
     def forward(gradient: Tensor, places: Tensor, size: torch.Size) -> Tensor:
-        # The operation asks for the map it pooled, but only for its shape and layout: never touched memory
-        # costs nothing, and the largest map need not live until the way back.
-        n, channels = gradient.shape[:2]
-        h = gradient.new_empty((n, *size, channels)).movedim(3, 1)
-        return torch.ops.aten.max_pool2d_with_indices_backward(
-            gradient, h, [2, 2], [2, 2], [0, 0], [1, 1], False, places
-        )
+        return _unpool(gradient, places, size)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, torch.Size], output: Tensor) -> None:
@@ -116,5 +256,4 @@ class _Unpool(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         (places,) = ctx.saved_tensors
-        rows, chosen = (t.movedim(1, 3).flatten(1, 2) for t in (gradient, places))
-        return rows.gather(1, chosen).transpose(1, 2).unflatten(2, places.shape[2:]), None, None
+        return _as_map(_as_rows(gradient).gather(1, _as_rows(places)), places.shape[2:]), None, None

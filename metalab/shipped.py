@@ -30,7 +30,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "steps": 800,
         "train_query": 3,
         "validate_every": 400,
-        "options": {"inner_steps": 1, "inner_lr": 0.1},
+        "options": {"inner_steps": 1, "inner_lr": 0.01},
     },
     "film": {},
 }

@@ -20,7 +20,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -79,6 +79,14 @@ class Runner:
     def map(self, function: Callable[[Any], T], tasks: Iterable[Any]) -> Iterator[T]:
         """Yield ``function(task)`` in order; on threads if the strategy says so."""
         return self.pool.map(function, tasks) if self.pool else map(function, tasks)
+
+    def submit(self, function: Callable[..., T], *arguments: Any) -> Future[T]:
+        """Run ``function`` beside what follows, if there are threads; else at once."""
+        if self.pool:
+            return self.pool.submit(function, *arguments)
+        done: Future[T] = Future()
+        done.set_result(function(*arguments))
+        return done
 
     def meta_gradient(self, metalearner: MetaLearner, batch: TaskBatch, parameters: list[Tensor]) -> Result:
         """Return mean loss, mean score, and gradients of the mean loss for ``parameters``."""

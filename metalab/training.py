@@ -23,7 +23,7 @@ from metalab.execution import Runner, choose_device, task_runner
 from metalab.metalearners import MetaLearner
 from metalab.pretraining import ready_backbone
 from metalab.progress import Progress
-from metalab.tasks import SPLITS, Split, TaskShape, TaskSource, seeded, task_list
+from metalab.tasks import SPLITS, Split, TaskBatch, TaskShape, TaskSource, seeded, task_list
 
 VALIDATION_SEED = 1_000_003
 """Seed of the fixed meta-validation tasks, the same for every run."""
@@ -74,13 +74,15 @@ class Trainer:
         """Train until the last step or until patience runs out; yields "train" and "validation" events."""
         config, started, first = self.config, time.monotonic(), self.step
         with task_runner(config.strategy, self.device, config.steps * config.meta_batch) as runner:
+            ahead = runner.submit(self._sample, self.step)
             while True:
                 due = self.step % config.validate_every == 0 or self.step == config.steps
                 if due and self.validated != self.step:
                     yield self._validate(runner)
                 if self.step >= config.steps or self.looks_since_best >= config.patience:
                     break
-                loss, right = self._update(runner)
+                batch, ahead = ahead.result(), runner.submit(self._sample, self.step + 1)
+                loss, right = self._update(runner, batch)
                 self.step += 1
                 rate = (self.step - first) / (time.monotonic() - started)
                 yield Progress(
@@ -95,14 +97,16 @@ class Trainer:
                 )
         self.metalearner.load_state_dict(self.best_state)
 
-    def _update(self, runner: Runner) -> tuple[Tensor, Tensor]:
+    def _sample(self, step: int) -> TaskBatch:
+        generator = seeded(self.device, self.config.seed, "train", step)
+        return self.source.sample(self.config.meta_batch, "train", self.shape, generator)
+
+    def _update(self, runner: Runner, batch: TaskBatch) -> tuple[Tensor, Tensor]:
         config = self.config
         warm = min(1.0, (self.step + 1) / max(1, min(50, config.steps // 10)))
         for group in self.optimiser.param_groups:
             group["lr"] = config.lr * warm * 0.5 * (1 + math.cos(math.pi * self.step / config.steps))
         self.metalearner.progress.fill_(self.step / config.steps)
-        generator = seeded(self.device, config.seed, "train", self.step)
-        batch = self.source.sample(config.meta_batch, "train", self.shape, generator)
         loss, right, gradients = runner.meta_gradient(self.metalearner, batch, self.parameters)
         for parameter, gradient in zip(self.parameters, gradients, strict=True):
             parameter.grad = gradient

@@ -13,8 +13,10 @@ st.set_page_config(
 st.navigation(
     [
         st.Page("pages/home.py", title="Home", icon=":material/home:", default=True),
+        st.Page("pages/demo.py", title="Demo", icon=":material/slideshow:"),
         st.Page("pages/setup.py", title="Set up a task", icon=":material/tune:"),
         st.Page("pages/train.py", title="Train", icon=":material/show_chart:"),
         st.Page("pages/adapt.py", title="Adapt and see", icon=":material/visibility:"),
+        st.Page("pages/compare.py", title="Compare", icon=":material/leaderboard:"),
     ]
 ).run()

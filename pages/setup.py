@@ -138,7 +138,7 @@ def check(config: Config) -> None:
 @errors_in_place()
 def preview(config: Config) -> None:
     """Show one meta-training task as the model would meet it."""
-    from metalab.plots import class_colours
+    from metalab.palette import class_colours
     from metalab.tasks import TaskShape, seeded
 
     number = st.session_state.setdefault("preview-task", 0)

@@ -42,7 +42,7 @@ def before_after(
             figure.add_trace(trace, 1, column)
     figure.add_traces(_legend(view))
     _same_axes(figure, embedding, names)
-    return _plain(figure, height=430)
+    return plain(figure, height=430)
 
 
 def morph(view: TaskView, embedding: Embedding) -> go.Figure:
@@ -89,7 +89,7 @@ def morph(view: TaskView, embedding: Embedding) -> go.Figure:
     )
     title = figure.layout.xaxis.title.text
     figure.update_xaxes(title_text="")  # it would lie under the slider
-    figure = _plain(figure, height=520)
+    figure = plain(figure, height=520)
     return figure.update_layout(margin_b=70, title={"text": title, "font_size": 12})
 
 
@@ -237,7 +237,7 @@ def _curves(train: list[Mapping[str, Any]], looks: list[Mapping[str, Any]], unit
     figure.update_xaxes(title_text=unit)
     figure.update_yaxes(title_text="query cross-entropy (nats)", row=1, col=1)
     figure.update_yaxes(tickformat=".0%", row=1, col=2)
-    figure = _plain(figure, height=360)
+    figure = plain(figure, height=360)
     return figure.update_layout(legend={"orientation": "h", "x": 0, "y": -0.22, "yanchor": "top"})
 
 
@@ -275,7 +275,7 @@ def evaluation_bars(evaluation: Mapping[str, Any]) -> go.Figure:
     )
     figure.update_xaxes(range=[0, 1], tickformat=".0%", title_text="query accuracy on held-out tasks")
     figure.update_yaxes(automargin=True)
-    return _plain(figure, height=120 + 42 * len(rows))
+    return plain(figure, height=120 + 42 * len(rows))
 
 
 def step_curve(view: TaskView) -> go.Figure:
@@ -291,7 +291,7 @@ def step_curve(view: TaskView) -> go.Figure:
         )
     )
     figure.update_yaxes(range=[0, 1.03], tickformat=".0%", title_text="query accuracy")
-    return _plain(figure, height=260)
+    return plain(figure, height=260)
 
 
 def confusion(view: TaskView, stage: str | None = None) -> go.Figure:
@@ -315,7 +315,7 @@ def confusion(view: TaskView, stage: str | None = None) -> go.Figure:
     ticks = {"tickvals": list(range(way)), "ticktext": [html.escape(name) for name in view.classes]}
     figure.update_xaxes(title_text="predicted class", showgrid=False, **ticks)
     figure.update_yaxes(title_text="true class", autorange="reversed", showgrid=False, **ticks)
-    return _plain(figure, height=max(300, 60 + 26 * way))
+    return plain(figure, height=max(300, 60 + 26 * way))
 
 
 def score_rows(separation: Separation) -> list[dict[str, Any]]:
@@ -353,7 +353,8 @@ def thumbnail(image: NDArray[np.floating[Any]]) -> str:
     return "data:image/png;base64," + base64.b64encode(content.getvalue()).decode()
 
 
-def _plain(figure: go.Figure, height: int) -> go.Figure:
+def plain(figure: go.Figure, height: int) -> go.Figure:
+    """Give ``figure`` the look of all others: a ground that follows the page, and a zoom that is kept."""
     return figure.update_layout(
         height=height,
         margin={"l": 10, "r": 10, "t": 40, "b": 10},
@@ -389,4 +390,4 @@ def growth_curves(rows: Sequence[Mapping[str, Any]]) -> go.Figure:
                 title=title if column == 1 else None, rangemode="tozero", row=line, col=column
             )
         figure.update_xaxes(title=name.replace("_", "-"), row=2, col=column)
-    return _plain(figure, 440)
+    return plain(figure, 440)

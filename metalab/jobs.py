@@ -104,7 +104,10 @@ class LocalBackend:
         try:
             if not run.status().active:  # it ended properly between our two looks
                 return run.status()
-            return run.update_status(state="failed", message="", error=failed.error)
+            # It ended when it last wrote, not now that somebody looks.
+            return run.update_status(
+                state="failed", message="", error=failed.error, finished=status.updated or time.time()
+            )
         except (RunError, StorageError):  # a full disk must not hide the truth
             return failed
         finally:

@@ -20,8 +20,6 @@ from metalab.inspection import Separation, Stage, TaskView
 
 OWN, OTHER = "#3b82f6", "#94a3b8"
 RIGHT, WRONG = "#16a34a", "#dc2626"
-MAX_POINTS = 1000
-"""Points per line; longer histories are averaged in equal parts."""
 _CLASS_COLOURS = (
     "#3b82f6",
     "#f59e0b",
@@ -218,59 +216,6 @@ def _same_axes(figure: go.Figure, embedding: Embedding, names: Iterable[str]) ->
     figure.update_xaxes(
         title_text=f"{_METHODS[embedding.method]}, one fit for all stages", title_font_size=11
     )
-
-
-def learning_curves(history: Sequence[Mapping[str, Any]]) -> go.Figure:
-    """Draw loss and accuracy over meta-training steps from the events of a run; empty: ``go.Figure()``."""
-    train = [event for event in history if event.get("kind") == "train"]
-    looks = [event for event in history if event.get("kind") == "validation"]
-    if not train and not looks:
-        pretraining = [event for event in history if event.get("kind") == "pretrain"]
-        return _curves(pretraining, [], "pre-training step") if pretraining else go.Figure()
-    return _curves(train, looks, "meta-training step")
-
-
-def _curves(train: list[Mapping[str, Any]], looks: list[Mapping[str, Any]], unit: str) -> go.Figure:
-    figure = make_subplots(1, 2, subplot_titles=("Loss", "Accuracy"), horizontal_spacing=0.09)
-    for column, key in ((1, "loss"), (2, "accuracy")):
-        steps, values = _thinned(train, key)
-        line = {"color": OTHER, "width": 1.5}
-        figure.add_trace(
-            go.Scatter(
-                x=steps, y=values, mode="lines", name="training tasks", line=line, showlegend=column == 2
-            ),
-            1,
-            column,
-        )
-    if looks:
-        error = {"array": [event.get("interval", 0) for event in looks], "thickness": 1, "width": 3}
-        figure.add_trace(
-            go.Scatter(
-                x=[event["step"] for event in looks],
-                y=[event["accuracy"] for event in looks],
-                error_y=error,
-                mode="lines+markers",
-                name="held-out tasks (meta-validation, 95 % interval)",
-                line={"color": OWN, "width": 2},
-            ),
-            1,
-            2,
-        )
-    figure.update_xaxes(title_text=unit)
-    figure.update_yaxes(title_text="query cross-entropy (nats)", row=1, col=1)
-    figure.update_yaxes(tickformat=".0%", row=1, col=2)
-    figure = _plain(figure, height=360)
-    return figure.update_layout(legend={"orientation": "h", "x": 0, "y": -0.22, "yanchor": "top"})
-
-
-def _thinned(events: Sequence[Mapping[str, Any]], key: str) -> tuple[list[float], list[float]]:
-    known = [(event["step"], event[key]) for event in events if event.get(key) is not None]
-    if not known:
-        return [], []
-    array = np.array(known, dtype=float)
-    if len(array) > MAX_POINTS:
-        array = np.stack([part.mean(0) for part in np.array_split(array, MAX_POINTS)])
-    return array[:, 0].tolist(), array[:, 1].tolist()
 
 
 def evaluation_bars(evaluation: Mapping[str, Any]) -> go.Figure:

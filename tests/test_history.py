@@ -27,9 +27,9 @@ def test_curves_are_thinned_and_keep_their_mean(n: int) -> None:
 
 
 def test_a_longer_history_only_adds_points() -> None:
-    history = History(train(4000))
+    history = History(train(3000))
     before = history.curve("train", "loss")
-    for event in train(4200)[4000:]:
+    for event in train(3100)[3000:]:
         history.add(event)
     after = history.curve("train", "loss")
     assert len(after[0]) > len(before[0])

@@ -87,6 +87,8 @@ class Status:
 
 _NUMBERS = ("step", "steps", "pid", "eta", "rate", "created", "started", "updated", "finished", "spent")
 """What is a number in a status, or None where nothing is known; the rest is text."""
+_ROW = {"method", "label", "kind", "accuracy", "interval", "tasks", "transductive"}
+_DIFFERENCE = {"method", "baseline", "difference", "interval"}
 
 
 @dataclass(frozen=True)
@@ -268,6 +270,27 @@ class Run:
             return load(_read(path))
         except SafetensorError as error:
             raise _damaged(path, str(error)) from None
+
+    def evaluation(self) -> dict[str, Any] | None:
+        """Return the evaluation table (:class:`Evaluation` as data), None before there is one.
+
+        Raises :class:`RunError` when it is damaged.
+        """
+        if not self.has("evaluation.json"):
+            return None
+        table = self._load("evaluation.json")
+        parts = (("rows", _ROW), ("differences", _DIFFERENCE))
+        sound = (
+            {"verdict", "way", "shot"} <= table.keys()
+            and all(isinstance(table.get(part), list) for part, _ in parts)
+            and all(
+                isinstance(row, dict) and keys <= row.keys() for part, keys in parts for row in table[part]
+            )
+            and table["rows"]
+        )
+        if not sound:
+            raise _damaged(self.path / "evaluation.json", "not an evaluation table")
+        return table
 
     def size(self) -> int:
         """Return the bytes that the folder takes on disk."""

@@ -15,10 +15,12 @@ st.set_page_config(
 page = st.navigation(
     [
         st.Page("pages/home.py", title="Home", icon=":material/home:", default=True),
+        st.Page("pages/demo.py", title="Demo", icon=":material/slideshow:"),
         st.Page("pages/tasks.py", title="Tasks", icon=":material/category:"),
         st.Page("pages/train.py", title="Train", icon=":material/show_chart:"),
-        st.Page("pages/runs.py", title="Runs", icon=":material/list:"),
         st.Page("pages/adapt.py", title="Adapt and see", icon=":material/visibility:"),
+        st.Page("pages/compare.py", title="Compare", icon=":material/leaderboard:"),
+        st.Page("pages/runs.py", title="Runs", icon=":material/list:"),
     ]
 )
 announce()

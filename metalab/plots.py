@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import colorsys
 import html
 import io
 import math
@@ -17,32 +16,11 @@ from plotly.subplots import make_subplots
 
 from metalab.embeddings import Embedding
 from metalab.inspection import Separation, Stage, TaskView
+from metalab.palette import ERROR_BAR, INK, OTHER, OWN, class_colours
 
-OWN, OTHER = "#3b82f6", "#94a3b8"
-RIGHT, WRONG = "#16a34a", "#dc2626"
-_CLASS_COLOURS = (
-    "#3b82f6",
-    "#f59e0b",
-    "#10b981",
-    "#ef4444",
-    "#a855f7",
-    "#06b6d4",
-    "#ec4899",
-    "#84cc16",
-    "#f97316",
-    "#6366f1",
-)
 _SYMBOLS = {"support": "diamond", "right": "circle", "wrong": "x"}
 _METHODS = {"umap": "UMAP", "tsne": "t-SNE", "pca": "PCA"}
 _NO_AXIS: dict[str, Any] = {"showgrid": False, "zeroline": False, "showticklabels": False, "ticks": ""}
-
-
-def class_colours(way: int) -> list[str]:
-    """Return ``way`` colours that differ on a light and on a dark ground."""
-    if way <= len(_CLASS_COLOURS):
-        return list(_CLASS_COLOURS[:way])
-    tones = (colorsys.hls_to_rgb(i / way, (0.45, 0.62)[i % 2], 0.7) for i in range(way))
-    return ["#" + "".join(f"{round(255 * part):02x}" for part in tone) for tone in tones]
 
 
 def before_after(
@@ -140,7 +118,7 @@ def _class_traces(
                     "size": [13 if role == "support" else 8 for role in roles[chosen]],
                     "line": {
                         "width": [1.5 if role == "support" else 0 for role in roles[chosen]],
-                        "color": "#888",
+                        "color": INK,
                     },
                     "opacity": [0.3 if moving and role == "wrong" else 0.9 for role in roles[chosen]],
                 },
@@ -158,7 +136,7 @@ def _legend(view: TaskView, moving: bool = False) -> list[go.Scatter]:
     entries = [
         (html.escape(name), colour, "circle", f"class {number}")
         for number, (name, colour) in enumerate(zip(view.classes, colours, strict=True))
-    ] + [(words[role], "#888", symbol, "key") for role, symbol in _SYMBOLS.items()]
+    ] + [(words[role], INK, symbol, "key") for role, symbol in _SYMBOLS.items()]
     if moving:
         entries[-1] = (words["wrong"], "rgba(136,136,136,0.3)", "circle", "key")
     return [
@@ -228,7 +206,7 @@ def evaluation_bars(evaluation: Mapping[str, Any]) -> go.Figure:
             y=labels,
             orientation="h",
             marker_color=[OWN if row["kind"] == "metalearner" else OTHER for row in rows],
-            error_x={"array": [row["interval"] for row in rows], "thickness": 1.5, "color": "#64748b"},
+            error_x={"array": [row["interval"] for row in rows], "thickness": 1.5, "color": ERROR_BAR},
             text=[f"{row['accuracy']:.1%} ± {row['interval']:.1%}" for row in rows],
             textposition="inside",
             insidetextanchor="start",
@@ -236,7 +214,7 @@ def evaluation_bars(evaluation: Mapping[str, Any]) -> go.Figure:
             hovertemplate="%{y}: %{text}<extra></extra>",
         )
     )
-    figure.add_vline(1 / evaluation["way"], line={"dash": "dot", "color": "#888"})
+    figure.add_vline(1 / evaluation["way"], line={"dash": "dot", "color": INK})
     figure.add_annotation(
         x=1 / evaluation["way"], y=1, yref="paper", yanchor="bottom", text="chance", showarrow=False
     )
@@ -270,7 +248,7 @@ def confusion(view: TaskView, stage: str | None = None) -> go.Figure:
     figure = go.Figure(
         go.Heatmap(
             z=counts,
-            colorscale=[[0, "rgba(59,130,246,0.06)"], [1, OWN]],
+            colorscale=[[0, "rgba(31,131,214,0.06)"], [1, OWN]],
             showscale=False,
             text=np.where(counts, counts.astype(str), ""),
             texttemplate="%{text}" if way <= 12 else None,
@@ -329,7 +307,7 @@ def _plain(figure: go.Figure, height: int) -> go.Figure:
         uirevision="keep",
         legend={"orientation": "v", "x": 1.01, "y": 1},
         hoverlabel={"align": "left"},
-        modebar={"bgcolor": "rgba(0,0,0,0)", "color": "#94a3b8", "activecolor": OWN},
+        modebar={"bgcolor": "rgba(0,0,0,0)", "color": OTHER, "activecolor": OWN},
     )
 
 

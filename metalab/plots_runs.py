@@ -9,7 +9,8 @@ import numpy as np
 import plotly.graph_objects as go
 
 from metalab.history import History
-from metalab.plots import OTHER, OWN, _plain, class_colours
+from metalab.palette import OTHER, OWN, class_colours
+from metalab.plots import _plain
 from metalab.splits import NAMES, SplitSummary
 from metalab.tasks import Split
 

@@ -173,7 +173,7 @@ def task_metrics(view: TaskView) -> None:
 
 def sheets(view: TaskView, stage_name: str) -> None:
     """Show each class's support and query examples; frames tell which predictions are right."""
-    from metalab.plots import RIGHT, WRONG, class_colours
+    from metalab.palette import RIGHT, WRONG, class_colours
 
     stage = view.stage(stage_name)
     good, said, sure = view.right(stage), stage.probabilities.argmax(1), stage.probabilities.max(1)

@@ -17,7 +17,7 @@ MOST_SHOWN = 48
 
 def show_images(task: Task, names: Mapping[int, str]) -> None:
     """Show the support and query images of each class in a row."""
-    from metalab.plots import class_colours
+    from metalab.palette import class_colours
 
     rows = []
     for label, colour in enumerate(class_colours(task.way)[:MOST_ROWS]):

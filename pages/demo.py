@@ -1,0 +1,5 @@
+"""Demo."""
+
+import streamlit as st
+
+st.title("Demo")

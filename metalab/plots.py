@@ -18,8 +18,6 @@ from metalab.embeddings import Embedding
 from metalab.inspection import Separation, Stage, TaskView
 from metalab.palette import ERROR_BAR, INK, OTHER, OWN, class_colours
 
-MAX_POINTS = 1000
-"""Points per line; longer histories are averaged in equal parts."""
 _SYMBOLS = {"support": "diamond", "right": "circle", "wrong": "x"}
 _METHODS = {"umap": "UMAP", "tsne": "t-SNE", "pca": "PCA"}
 _NO_AXIS: dict[str, Any] = {"showgrid": False, "zeroline": False, "showticklabels": False, "ticks": ""}
@@ -42,7 +40,7 @@ def before_after(
             figure.add_trace(trace, 1, column)
     figure.add_traces(_legend(view))
     _same_axes(figure, embedding, names)
-    return plain(figure, height=430)
+    return _plain(figure, height=430)
 
 
 def morph(view: TaskView, embedding: Embedding) -> go.Figure:
@@ -89,7 +87,7 @@ def morph(view: TaskView, embedding: Embedding) -> go.Figure:
     )
     title = figure.layout.xaxis.title.text
     figure.update_xaxes(title_text="")  # it would lie under the slider
-    figure = plain(figure, height=520)
+    figure = _plain(figure, height=520)
     return figure.update_layout(margin_b=70, title={"text": title, "font_size": 12})
 
 
@@ -198,59 +196,6 @@ def _same_axes(figure: go.Figure, embedding: Embedding, names: Iterable[str]) ->
     )
 
 
-def learning_curves(history: Sequence[Mapping[str, Any]]) -> go.Figure:
-    """Draw loss and accuracy over meta-training steps from the events of a run; empty: ``go.Figure()``."""
-    train = [event for event in history if event.get("kind") == "train"]
-    looks = [event for event in history if event.get("kind") == "validation"]
-    if not train and not looks:
-        pretraining = [event for event in history if event.get("kind") == "pretrain"]
-        return _curves(pretraining, [], "pre-training step") if pretraining else go.Figure()
-    return _curves(train, looks, "meta-training step")
-
-
-def _curves(train: list[Mapping[str, Any]], looks: list[Mapping[str, Any]], unit: str) -> go.Figure:
-    figure = make_subplots(1, 2, subplot_titles=("Loss", "Accuracy"), horizontal_spacing=0.09)
-    for column, key in ((1, "loss"), (2, "accuracy")):
-        steps, values = _thinned(train, key)
-        line = {"color": OTHER, "width": 1.5}
-        figure.add_trace(
-            go.Scatter(
-                x=steps, y=values, mode="lines", name="training tasks", line=line, showlegend=column == 2
-            ),
-            1,
-            column,
-        )
-    if looks:
-        error = {"array": [event.get("interval", 0) for event in looks], "thickness": 1, "width": 3}
-        figure.add_trace(
-            go.Scatter(
-                x=[event["step"] for event in looks],
-                y=[event["accuracy"] for event in looks],
-                error_y=error,
-                mode="lines+markers",
-                name="held-out tasks (meta-validation, 95 % interval)",
-                line={"color": OWN, "width": 2},
-            ),
-            1,
-            2,
-        )
-    figure.update_xaxes(title_text=unit)
-    figure.update_yaxes(title_text="query cross-entropy (nats)", row=1, col=1)
-    figure.update_yaxes(tickformat=".0%", row=1, col=2)
-    figure = plain(figure, height=360)
-    return figure.update_layout(legend={"orientation": "h", "x": 0, "y": -0.22, "yanchor": "top"})
-
-
-def _thinned(events: Sequence[Mapping[str, Any]], key: str) -> tuple[list[float], list[float]]:
-    known = [(event["step"], event[key]) for event in events if event.get(key) is not None]
-    if not known:
-        return [], []
-    array = np.array(known, dtype=float)
-    if len(array) > MAX_POINTS:
-        array = np.stack([part.mean(0) for part in np.array_split(array, MAX_POINTS)])
-    return array[:, 0].tolist(), array[:, 1].tolist()
-
-
 def evaluation_bars(evaluation: Mapping[str, Any]) -> go.Figure:
     """Draw the evaluation table of a run (its ``evaluation.json``), best on top, with 95 % intervals."""
     rows = sorted(evaluation["rows"], key=lambda row: row["accuracy"])
@@ -275,7 +220,7 @@ def evaluation_bars(evaluation: Mapping[str, Any]) -> go.Figure:
     )
     figure.update_xaxes(range=[0, 1], tickformat=".0%", title_text="query accuracy on held-out tasks")
     figure.update_yaxes(automargin=True)
-    return plain(figure, height=120 + 42 * len(rows))
+    return _plain(figure, height=120 + 42 * len(rows))
 
 
 def step_curve(view: TaskView) -> go.Figure:
@@ -291,7 +236,7 @@ def step_curve(view: TaskView) -> go.Figure:
         )
     )
     figure.update_yaxes(range=[0, 1.03], tickformat=".0%", title_text="query accuracy")
-    return plain(figure, height=260)
+    return _plain(figure, height=260)
 
 
 def confusion(view: TaskView, stage: str | None = None) -> go.Figure:
@@ -315,7 +260,7 @@ def confusion(view: TaskView, stage: str | None = None) -> go.Figure:
     ticks = {"tickvals": list(range(way)), "ticktext": [html.escape(name) for name in view.classes]}
     figure.update_xaxes(title_text="predicted class", showgrid=False, **ticks)
     figure.update_yaxes(title_text="true class", autorange="reversed", showgrid=False, **ticks)
-    return plain(figure, height=max(300, 60 + 26 * way))
+    return _plain(figure, height=max(300, 60 + 26 * way))
 
 
 def score_rows(separation: Separation) -> list[dict[str, Any]]:
@@ -353,8 +298,7 @@ def thumbnail(image: NDArray[np.floating[Any]]) -> str:
     return "data:image/png;base64," + base64.b64encode(content.getvalue()).decode()
 
 
-def plain(figure: go.Figure, height: int) -> go.Figure:
-    """Give ``figure`` the look of all others: a ground that follows the page, and a zoom that is kept."""
+def _plain(figure: go.Figure, height: int) -> go.Figure:
     return figure.update_layout(
         height=height,
         margin={"l": 10, "r": 10, "t": 40, "b": 10},
@@ -390,4 +334,4 @@ def growth_curves(rows: Sequence[Mapping[str, Any]]) -> go.Figure:
                 title=title if column == 1 else None, rangemode="tozero", row=line, col=column
             )
         figure.update_xaxes(title=name.replace("_", "-"), row=2, col=column)
-    return plain(figure, 440)
+    return _plain(figure, 440)

@@ -14,7 +14,9 @@ from metalab.comparison import plain_verdict, ranked, run_entries
 from metalab.config import Config
 from metalab.embeddings import Embedding
 from metalab.errors import MetalabError
+from metalab.history import History
 from metalab.inspection import TaskView
+from metalab.plots_runs import accuracy_curves, loss_curves
 from metalab.runs import Run
 
 _STYLE = """
@@ -47,11 +49,12 @@ def report_html(run: Run) -> str:
     if status.error:
         parts.append(f"<p><strong>{html.escape(status.error)}</strong></p>")
     parts += _results(run, script)
-    history = run.history()
+    history = History().refresh(run)
     parts.append("<h2>Learning curves</h2>")
-    if any(event.get("kind") in ("pretrain", "train", "validation") for event in history):
-        words = "Loss and accuracy of the run over its steps; held-out tasks with 95 % intervals."
-        parts.append(script(plots.learning_curves(history), words))
+    if history.of("pretrain") or history.of("train"):
+        parts.append(script(loss_curves({run.name: history}), "Loss over the steps of training."))
+        words = "Accuracy over the steps of training; held-out tasks with their 95 % interval."
+        parts.append(script(accuracy_curves({run.name: history}), words))
     else:
         parts.append("<p class='quiet'>The run has not trained yet.</p>")
     parts += _before_after(run, script)

@@ -35,7 +35,7 @@ def try_it_now() -> None:
 
     models = shipped()
     if not models:
-        st.info("No checkpoint came with this copy of metalab. Train one: *Set up a task*.")
+        st.info("No checkpoint came with this copy of metalab. Train one on *Train*.")
         return
     row = st.columns([3, 2, 2], vertical_alignment="bottom")
     name = row[0].segmented_control(
@@ -72,7 +72,7 @@ def try_it_now() -> None:
 
 left, right = st.columns([3, 1], vertical_alignment="bottom")
 left.subheader("Try it now")
-right.page_link("pages/setup.py", label="Set up your own task", icon=":material/arrow_forward:")
+right.page_link("pages/tasks.py", label="Set up your own task", icon=":material/arrow_forward:")
 try_it_now()
 
 st.subheader("Your runs")

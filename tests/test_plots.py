@@ -6,7 +6,6 @@ import base64
 import io
 
 import numpy as np
-import plotly.graph_objects as go
 import pytest
 import torch
 from PIL import Image
@@ -88,18 +87,6 @@ def test_numbers_beside_the_picture(view: TaskView, picture: Embedding) -> None:
         "Linear CKA",
     ]
     assert all(row["after"] is None or -1 <= row["after"] <= 1 for row in rows)
-
-
-def test_learning_curves() -> None:
-    assert plots.learning_curves([]) == go.Figure()
-    assert plots.learning_curves([{"kind": "attempt"}]) == go.Figure()
-    train = [{"kind": "train", "step": i, "loss": 1 / i, "accuracy": 0.5} for i in range(1, 5001)]
-    looks = [{"kind": "validation", "step": 0, "accuracy": 0.3, "interval": 0.1}]
-    figure = plots.learning_curves([*train, *looks])
-    assert max(len(trace.x) for trace in figure.data) == plots.MAX_POINTS
-    assert figure.data[0].y[0] > figure.data[0].y[-1]
-    pretraining = [{"kind": "pretrain", "step": 10, "loss": 2.0, "accuracy": 0.1}]
-    assert "pre-training" in plots.learning_curves(pretraining).layout.xaxis.title.text
 
 
 def test_evaluation_bars_are_sorted_and_marked() -> None:

@@ -6,6 +6,7 @@ import math
 import statistics
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -217,3 +218,21 @@ def config_difference(a: Config, b: Config) -> list[tuple[str, str, str]]:
 
 def _shown(value: Any) -> str:
     return "–" if value is None else str(value)
+
+
+def models(store: RunStore | None = None) -> dict[str, tuple[str, float]]:
+    """Return every trained model: key → (readable name, time of its file); shipped ones first, then runs.
+
+    Raises :class:`StorageError`.
+    """
+    from metalab.metalearners import get_metalearner
+    from metalab.shipped import shipped
+
+    found = {
+        name: (f"{get_metalearner(name).label} · shipped", model.path.stat().st_mtime)
+        for name, model in shipped().items()
+    }
+    for run in (store or RunStore()).list():
+        with suppress(OSError):  # it has no model yet, or was deleted just now
+            found[run.id] = (f"{run.name} · {run.id[:15]}", run.checkpoint("best").stat().st_mtime)
+    return found

@@ -49,7 +49,7 @@ class Question:
     which: str
     version: float
     way: int | None = None
-    tasks: int = 100
+    tasks: int = 60
 
     @property
     def key(self) -> str:
@@ -126,6 +126,7 @@ def measure_curves(question: Question) -> Iterator[dict[str, Any]]:
 
     Raises :class:`RunError`, :class:`CheckpointError`, :class:`DataError`.
     """
+    import numpy as np
     import torch
 
     from metalab.data import create_source
@@ -154,13 +155,15 @@ def measure_curves(question: Question) -> Iterator[dict[str, Any]]:
                 known["shots"].append(
                     _point(name, methods[name].label, methods[name].kind, shape.shot, mean, interval)
                 )
-    shape = TaskShape(way, trained.config.shot, shapes[0].query)
-    for share, values in step_accuracies(learner, source, shape, question.tasks):
-        yield {**known, "done": (len(shapes) + 0.99 * share) / stages}
-    for step, column in enumerate(values.T) if values.shape[1] > 1 else ():
-        mean, interval = mean_interval(column)
-        known["steps"].append(_point(question.which, learner.label, "metalearner", step, mean, interval))
     known["inner_steps"] = getattr(learner.options, "inner_steps", None)
+    if known["inner_steps"]:
+        shape = TaskShape(way, trained.config.shot, shapes[0].query)
+        by_step = np.empty((0, 0))
+        for share, by_step in step_accuracies(learner, source, shape, question.tasks):
+            yield {**known, "done": (len(shapes) + 0.99 * share) / stages}
+        for step, column in enumerate(by_step.T):
+            mean, interval = mean_interval(column)
+            known["steps"].append(_point(question.which, learner.label, "metalearner", step, mean, interval))
     yield {**known, "done": 1.0}
 
 
@@ -170,7 +173,7 @@ def step_accuracies(
     """Yield the share of tasks done, and their query accuracy after each inner step (tasks, steps + 1).
 
     Step 0 is the start. Methods whose steps are all alike are taken to :data:`STEPS`, others as far as they
-    were trained; those without inner steps have one column.
+    were trained.
     """
     import numpy as np
     import torch

@@ -68,7 +68,8 @@ def report_html(run: Run) -> str:
     return (
         f"<!doctype html><html lang='en'><head><meta charset='utf-8'><title>{title}</title>"
         "<meta name='viewport' content='width=device-width, initial-scale=1'>"
-        f"<link rel='icon' href='data:,'><style>{_STYLE}</style></head><body><main>{body}</main></body></html>"
+        f"<link rel='icon' href='data:,'><style>{_STYLE}</style></head>"
+        f"<body><main>{body}</main></body></html>"
     )
 
 

@@ -36,9 +36,8 @@ def address(metalab_home: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    from playwright.sync_api import expect, sync_playwright
-
     from browser import CHROMIUM, FLAGS, LONG
+    from playwright.sync_api import expect, sync_playwright
 
     expect.set_options(timeout=LONG)
     with sync_playwright() as playwright:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from playwright.sync_api import Page, expect
-
 from browser import MARKS, fill, no_error, shoot
+from playwright.sync_api import Page, expect
 
 pytestmark = MARKS
 

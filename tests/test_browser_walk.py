@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect
-
 from browser import LONG, MARKS, navigation, no_error, serve, settled, shoot
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 
 pytestmark = MARKS
 

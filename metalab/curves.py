@@ -159,7 +159,8 @@ def measure_curves(question: Question) -> Iterator[dict[str, Any]]:
     if known["inner_steps"]:
         shape = TaskShape(way, trained.config.shot, shapes[0].query)
         by_step = np.empty((0, 0))
-        for share, by_step in step_accuracies(learner, source, shape, question.tasks):
+        for looked in step_accuracies(learner, source, shape, question.tasks):
+            share, by_step = looked
             yield {**known, "done": (len(shapes) + 0.99 * share) / stages}
         for step, column in enumerate(by_step.T):
             mean, interval = mean_interval(column)

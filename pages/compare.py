@@ -29,8 +29,9 @@ def table(rows: list[Entry]) -> None:
     st.dataframe(
         [
             {
-                "Method": row.label + (" (transductive)" if row.transductive else ""),
-                "From": row.origin,
+                "Method": row.label,
+                "Transductive": "yes" if row.transductive else "",
+                "From": row.origin or "baseline",
                 "Accuracy": 100 * row.accuracy,
                 "± 95 %": 100 * row.interval,
                 "Gain": None if row.gain is None else 100 * row.gain,
@@ -44,7 +45,9 @@ def table(rows: list[Entry]) -> None:
         hide_index=True,
         height=38 + 35 * min(len(rows), 12),
         column_config={
-            "Method": st.column_config.TextColumn(width="medium", pinned=True),
+            "Transductive": st.column_config.TextColumn(
+                width="small", help="Judges all query examples of a task together, so it knows more."
+            ),
             "Accuracy": st.column_config.NumberColumn("Accuracy, %", format="%.1f"),
             "± 95 %": st.column_config.NumberColumn(format="%.1f"),
             "Gain": st.column_config.NumberColumn(

@@ -30,7 +30,7 @@ def address(metalab_home: Path) -> Iterator[str]:
     """The address of a dashboard on the session's metalab home."""
     from browser import serve
 
-    with serve(metalab_home) as url:
+    with serve(metalab_home) as (url, _):
         yield url
 
 

@@ -18,7 +18,7 @@ SCHEMES = ("light", "dark")
 @pytest.fixture(scope="module")
 def fresh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A dashboard whose home is empty, as on the day that it is installed."""
-    with serve(tmp_path_factory.mktemp("fresh")) as url:
+    with serve(tmp_path_factory.mktemp("fresh")) as (url, _):
         yield url
 
 
@@ -60,7 +60,7 @@ def console(page: Page) -> list[str]:
 
 def test_a_deep_link_may_be_the_very_first_visit(tmp_path: Path, page: Page) -> None:
     path, title = list(navigation().items())[-1]
-    with serve(tmp_path) as url:
+    with serve(tmp_path) as (url, _):
         page.goto(f"{url}/{path}")
         expect(page.get_by_role("heading", level=1)).to_be_visible()
         settled(page)

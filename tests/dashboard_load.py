@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from browser import CHROMIUM, FLAGS, navigation, serve
 
+HEADING = "[data-testid=stMain] h1"
 POINTS = 1000
 """Events in the history of the run that is watched live."""
 
@@ -70,15 +71,15 @@ async def _visit(url: str, visitors: int, changes: int) -> list[float]:
         page = await (await browser.new_context(viewport={"width": 1280, "height": 720})).new_page()
         page.set_default_timeout(180_000)
         await page.goto(url)
-        await page.get_by_test_id("stSidebarNavLink").first.wait_for()
+        await page.locator(HEADING).first.wait_for()
+        here = titles[0]
         for _ in range(changes):
             await asyncio.sleep(chance.uniform(2, 6))  # a person looks at the page
-            here = await page.title()
-            there = chance.choice([title for title in titles if title != here])
+            heading = await page.locator(HEADING).first.inner_text()
+            here = chance.choice([title for title in titles if title != here])
             started = time.perf_counter()
-            await page.get_by_test_id("stSidebarNavLink").filter(has_text=there).first.click()
-            await page.wait_for_function("title => document.title === title", arg=there)
-            await page.locator("[data-testid=stMain] h1").first.wait_for()
+            await page.get_by_test_id("stSidebarNavLink").filter(has_text=here).first.click()
+            await page.locator(HEADING).filter(has_not_text=heading).first.wait_for()
             seconds.append(time.perf_counter() - started)
 
     async with _chromium() as browser:

@@ -43,10 +43,11 @@ def table(rows: list[Entry]) -> None:
         ],
         width="stretch",
         hide_index=True,
+        placeholder="–",
         height=38 + 35 * min(len(rows), 12),
         column_config={
             "Transductive": st.column_config.TextColumn(
-                width="small", help="Judges all query examples of a task together, so it knows more."
+                help="Judges all query examples of a task together, so it knows more."
             ),
             "Accuracy": st.column_config.NumberColumn("Accuracy, %", format="%.1f"),
             "± 95 %": st.column_config.NumberColumn(format="%.1f"),

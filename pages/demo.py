@@ -20,12 +20,13 @@ from pages.common import (
     trained,
     view_key,
 )
+from pages.livechart import live_chart
 
 STYLE = """<style>
 .st-key-demo-screen {min-height: 430px}
 .demo-say {font-size: clamp(1.15rem, 2.1vw, 1.6rem); line-height: 1.45; max-width: 46rem}
 .demo-number {font-size: clamp(2.2rem, 6vw, 3.6rem); font-weight: 700; line-height: 1.1}
-.demo-dots {display: flex; gap: .6rem; justify-content: center; padding-top: .7rem}
+.demo-dots {display: flex; gap: .5rem; justify-content: center}
 .demo-dots span {width: .8rem; height: .8rem; border-radius: 50%; border: 2px solid #8593a8}
 .demo-dots .here {background: #1f83d6; border-color: #1f83d6}
 .demo-row {display: flex; flex-wrap: wrap; gap: .7rem; margin: .4rem 0}
@@ -117,8 +118,8 @@ def adapt(shown: Demonstration) -> None:
         if adapted:
             right, of = int(view.right(stage).sum()), len(view.right(stage))
             st.html(f'<div class="demo-number">{right} of {of} right</div>')
-            say(f"after {max(1, round(1000 * view.seconds))} thousandths of a second. Drawings of one symbol "
-                "move together, away from the others.")  # fmt: skip
+            say(f"after {max(1, round(1000 * view.seconds))} thousandths of a second. The dots have moved: "
+                "it now looks at what tells these five apart.")  # fmt: skip
         else:
             say("Each dot is a drawing, as the model sees it: what looks alike to it lies close. Large "
                 "diamonds are the five examples.")  # fmt: skip
@@ -132,7 +133,7 @@ def adapt(shown: Demonstration) -> None:
     with rest:
         embedding = instant_embedding(view_key(view), view)
         figure = plots_demo.journey(view, embedding, stage.name)
-        st.plotly_chart(figure, width="stretch", key="journey", config={**CHART, "displayModeBar": False})
+        live_chart(figure, "journey", f"Every drawing as a dot, {stage.name}; one colour a symbol")
 
 
 def sure(shown: Demonstration) -> None:
@@ -172,9 +173,11 @@ with errors_in_place():
         SCREENS[screen - 1](demonstration(demo_model(), number))
 marks = "".join(f"<span class='{'here' if i + 1 == screen else ''}'></span>" for i in range(len(SCREENS)))
 words = f"Screen {screen} of {len(SCREENS)}"
-with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+with st.container(
+    horizontal=True, wrap=False, horizontal_alignment="distribute", vertical_alignment="center"
+):
     st.button(
-        "Back", icon=":material/arrow_back:", disabled=screen == 1, on_click=go, args=[screen - 1], width=120
+        "Back", icon=":material/arrow_back:", disabled=screen == 1, on_click=go, args=[screen - 1], width=105
     )
     st.html(
         f'<div class="demo-dots" role="img" aria-label="{words}" title="{words}">{marks}</div>',
@@ -186,5 +189,5 @@ with st.container(horizontal=True, horizontal_alignment="distribute", vertical_a
         type="primary",
         on_click=go,
         args=[screen % len(SCREENS) + 1],
-        width=120,
+        width=105,
     )

@@ -6,7 +6,8 @@ import streamlit as st
 
 from metalab import curves, plots_compare
 from metalab.comparison import models
-from pages.common import CHART, errors_in_place
+from pages.common import errors_in_place
+from pages.livechart import live_chart
 
 TASKS = (30, 60, 150, 600)
 
@@ -66,13 +67,13 @@ def show(questions: dict[str, curves.Question], waiting: list[curves.Question]) 
         return
     columns = st.columns(2)
     with columns[0]:
-        st.plotly_chart(
-            plots_compare.sweep(answers, "shots"), width="stretch", key="curve-shots", config=CHART
-        )
+        live_chart(plots_compare.sweep(answers, "shots"), "curve-shots", "Accuracy by shots, a line a method")
     with columns[1]:
         if any(known["steps"] for known in answers.values()):
-            st.plotly_chart(
-                plots_compare.sweep(answers, "steps"), width="stretch", key="curve-steps", config=CHART
+            live_chart(
+                plots_compare.sweep(answers, "steps"),
+                "curve-steps",
+                "Accuracy by inner steps, a line a model",
             )
         else:
             st.caption("Accuracy by inner steps appears for methods that take them, such as MAML.")

@@ -30,7 +30,7 @@ def headline(run: Run, status: Status, history: History) -> None:
     """Show state, progress, rate, time left, device and memory."""
     train, unit = history.of("train"), "images" if status.stage == "pre-training" else "tasks"
     memory = next((event["memory"] for event in reversed(train) if event.get("memory")), None)
-    device = run.read_json("environment").get("device", "–") if run.has("environment.json") else "–"
+    device = run.device() or "–"
     trained = f"{train[-1]['step']:,}" if train else "–"
     facts = {
         "State": status.state,

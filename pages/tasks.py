@@ -8,7 +8,7 @@ from metalab.config import Config
 from metalab.splits import NAMES, Leakage, SplitSummary, summarise
 from metalab.tasks import SPLITS, Split, TaskShape, task_at
 from pages.common import CHART, WORDS, data_settings, errors_in_place, source_of
-from pages.forms import source_fields, task_fields
+from pages.forms import open_form, source_fields, task_fields
 from pages.taskview import SHOW, gallery
 
 LIST_SEED = 1
@@ -107,6 +107,7 @@ def look(config: Config) -> None:
         )
 
 
+open_form("tasks")
 st.title("Tasks")
 st.caption(f"{WORDS['task']} {WORDS['way']}")
 left, right = st.columns([2, 3], gap="large")

@@ -10,7 +10,7 @@ from metalab.jobs import LocalBackend
 from metalab.runs import RunStore
 from metalab.supervisor import slots_here
 from pages.common import data_settings, duration, errors_in_place, source_of
-from pages.forms import draft, keyed, run_form
+from pages.forms import draft, keyed, open_form, run_form
 from pages.watch import watch
 
 NEW, WATCH = "New run", "Watch"
@@ -95,6 +95,7 @@ def launch(store: RunStore, backend: LocalBackend) -> None:
             st.rerun()
 
 
+open_form("train")
 st.title("Train")
 st.caption("A run is one meta-training with all that belongs to it. It goes on when you close this page.")
 wanted = st.session_state.pop("go-view", None)

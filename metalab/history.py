@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 NUMBERS = ("time", "step", "steps", "loss", "accuracy", "interval", "rate", "eta", "memory")
 """What is a number, or absent, in every event."""
+STEPPED = ("pretrain", "train", "validation")
+"""Kinds of events that belong to a step."""
 MAX_POINTS = 1000
 """Points of a drawn curve; of a longer history equal numbers of neighbours are averaged."""
 
@@ -24,11 +26,14 @@ def parse_events(content: bytes) -> list[dict[str, Any]]:
             event = json.loads(line)
         except ValueError:
             continue  # half a line of a trainer that was killed
-        if isinstance(event, dict) and all(
-            isinstance(event.get(name), int | float | None) for name in NUMBERS
-        ):
+        if isinstance(event, dict) and _sound(event):
             events.append(event)
     return events
+
+
+def _sound(event: dict[str, Any]) -> bool:
+    numbers = all(isinstance(event.get(name), int | float | None) for name in NUMBERS)
+    return numbers and (event.get("kind") not in STEPPED or event.get("step") is not None)
 
 
 class History:

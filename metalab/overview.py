@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import get_args
 
 from metalab.errors import MetalabError
 from metalab.evaluation import least_gain
 from metalab.jobs import Backend
 from metalab.metalearners import get_metalearner
-from metalab.runs import Run, Status
+from metalab.runs import Run, State, Status
+
+STATES: tuple[State, ...] = get_args(State)
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,11 @@ class Line:
     gain: float | None = None
     interval: float | None = None
     problem: str = ""
+
+    @property
+    def state(self) -> State:
+        """The state; ``damaged`` as well when only the results are."""
+        return "damaged" if self.problem else self.status.state
 
 
 def overview(runs: list[Run], backend: Backend) -> list[Line]:

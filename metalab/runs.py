@@ -32,7 +32,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from metalab.config import FORMAT, Config
-from metalab.errors import RunError, StorageError
+from metalab.errors import ConfigError, RunError, StorageError
 from metalab.history import History, parse_events
 from metalab.storage import atomic_write, home, make_folder, storage_error, to_json, try_lock
 
@@ -112,9 +112,12 @@ class Run:
 
     @property
     def config(self) -> Config:
-        """The resolved configuration. Raises :class:`RunError` or :class:`ConfigError`."""
+        """The resolved configuration. Raises :class:`RunError`."""
         self._identity()
-        return Config.load(self.path / "config.json")
+        try:
+            return Config.load(self.path / "config.json")
+        except ConfigError as error:
+            raise _damaged(self.path / "config.json", str(error)) from None
 
     @property
     def log_path(self) -> Path:
@@ -291,6 +294,13 @@ class Run:
         if not sound:
             raise _damaged(self.path / "evaluation.json", "not an evaluation table")
         return table
+
+    def device(self) -> str:
+        """Return what trains or trained the run, for example "cpu"; empty if nobody wrote it down."""
+        try:
+            return str(self._load("environment.json").get("device", ""))
+        except RunError:
+            return ""
 
     def size(self) -> int:
         """Return the bytes that the folder takes on disk."""

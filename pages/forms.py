@@ -30,8 +30,14 @@ def fill_in(config: Config, name: str) -> None:
     for option, value in values.pop("options").items():
         values[f"{config.metalearner}-{option}"] = value
     st.session_state["draft"] = {**values, "name": name}
-    for key in [key for key in st.session_state if str(key).startswith("set-")]:
-        del st.session_state[key]
+
+
+def open_form(page: str) -> None:
+    """Begin ``page``: its fields show the draft, whatever fields of the same name another page had."""
+    if st.session_state.get("form-page") != page:
+        st.session_state["form-page"] = page
+        for key in [key for key in st.session_state if str(key).startswith("set-")]:
+            del st.session_state[key]
 
 
 def keyed(name: str, default: Any) -> str:

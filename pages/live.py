@@ -17,6 +17,8 @@ STAGES = {
     "drawing": "Drawing features before and after",
 }
 
+CURVES = {"Loss": loss_curves, "Accuracy": accuracy_curves}
+
 
 def history_of(run: Run) -> History:
     """Return the history so far, reading only what is new since the last look of this session."""
@@ -28,7 +30,7 @@ def headline(run: Run, status: Status, history: History) -> None:
     """Show state, progress, rate, time left, device and memory."""
     train, unit = history.of("train"), "images" if status.stage == "pre-training" else "tasks"
     memory = next((event["memory"] for event in reversed(train) if event.get("memory")), None)
-    device = run.read_json("environment").get("device", "–") if run.has("environment.json") else "–"
+    device = run.device() or "–"
     trained = f"{train[-1]['step']:,}" if train else "–"
     facts = {
         "State": status.state,
@@ -42,7 +44,9 @@ def headline(run: Run, status: Status, history: History) -> None:
         "Rate": f"{status.rate:,.1f} {unit}/s" if status.active and status.rate else "–",
         "Device, peak memory": f"{device}, {memory / 1e9:.1f} GB" if memory else device,
     }
-    with st.container(horizontal=True):
+    # The usual size of a metric leaves room for three side by side.
+    st.html("<style>.st-key-facts [data-testid=stMetricValue] {font-size: 1.25rem}</style>")
+    with st.container(horizontal=True, gap="medium", key="facts"):
         for label, value in facts.items():
             st.metric(label, value, width="content")
     if status.active:
@@ -61,9 +65,15 @@ def curves(histories: dict[str, History], key: str, waiting: bool) -> None:
     ):
         st.caption("The curves appear with the first steps." if waiting else "No step was taken yet.")
         return
-    for column, draw in zip(st.columns(2), (loss_curves, accuracy_curves), strict=True):
+    for column, (name, draw) in zip(st.columns(2), CURVES.items(), strict=True):
         with column:
-            st.plotly_chart(draw(histories), width="stretch", key=f"{key}-{draw.__name__}", config=CHART)
+            st.plotly_chart(
+                draw(histories),
+                width="stretch",
+                key=f"{key}-{name}",
+                config=CHART,
+                alt=f"{name} over the steps of {', '.join(histories)}",
+            )
 
 
 def best_so_far(history: History, active: bool) -> None:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import time
-
 import streamlit as st
 
 from metalab.jobs import LocalBackend
-from metalab.overview import Line, overview
+from metalab.overview import STATES, Line, overview
 from metalab.runs import RunStore
-from pages.common import choose, duration, errors_in_place, started
+from pages.common import choose, errors_in_place, started
 from pages.forms import fill_in
 from pages.live import STAGES
+from pages.runtable import table
 
 OPEN = {
     "Watch": ("run", "pages/train.py", ":material/show_chart:"),
@@ -20,50 +19,6 @@ OPEN = {
     "Compare": ("run", "pages/compare.py", ":material/leaderboard:"),
 }
 """Label → (what the page is told, the page, icon)."""
-STATES = ["queued", "running", "done", "stopped", "failed", "damaged"]
-
-
-def table(lines: list[Line]) -> None:
-    """Show ``lines``; a click on a row chooses the run."""
-    rows = [
-        {
-            "Run": line.name,
-            "State": "damaged" if line.problem else line.status.state,
-            "Method": line.method,
-            "Task": line.task,
-            "Held-out accuracy": line.accuracy,
-            "Gain, points": None
-            if line.gain is None
-            else f"{100 * line.gain:+.1f} ± {100 * (line.interval or 0):.1f}",
-            "Created": time.strftime("%d %b %Y %H:%M", time.localtime(line.status.created))
-            if line.status.created
-            else "–",
-            "Took": duration(line.status.elapsed() or None),
-        }
-        for line in lines
-    ]
-
-    def clicked() -> None:
-        if chosen := st.session_state["runs-table"]["selection"]["rows"]:
-            st.session_state["go-run"] = lines[chosen[0]].run.id
-
-    st.dataframe(
-        rows,
-        width="stretch",
-        hide_index=True,
-        key="runs-table",
-        on_select=clicked,
-        selection_mode="single-row",
-        column_config={
-            "Held-out accuracy": st.column_config.NumberColumn(
-                format="percent", help="Mean over held-out tasks, whose classes took no part in training."
-            ),
-            "Gain, points": st.column_config.TextColumn(
-                help="Paired difference to the best baseline on the same tasks, with its 95 % interval."
-            ),
-            "Took": st.column_config.TextColumn(help="All attempts together."),
-        },
-    )
 
 
 def act(line: Line, store: RunStore, backend: LocalBackend) -> None:
@@ -78,7 +33,7 @@ def act(line: Line, store: RunStore, backend: LocalBackend) -> None:
         ):
             backend.submit(run)
             st.rerun()
-        if not line.problem:
+        if state != "damaged":
             with st.popover("Rename", icon=":material/edit:"):
                 name = st.text_input("New name", run.name, key=f"name-{run.id}")
                 if st.button("Rename", type="primary"):
@@ -112,9 +67,9 @@ def details(line: Line) -> None:
         st.error(line.problem or status.error, icon=":material/error:")
     if status.active:
         st.info(status.message if status.state == "queued" else STAGES.get(status.stage, "Starting"))
-    if line.problem:
+    if status.state == "damaged":
         return
-    if evaluation := line.run.evaluation():
+    if not line.problem and (evaluation := line.run.evaluation()):
         st.markdown(f"**{evaluation['verdict']}**")
     with st.container(horizontal=True):
         for label, (key, page, icon) in OPEN.items():
@@ -143,12 +98,11 @@ with errors_in_place():
         st.stop()
     columns = st.columns([2, 3])
     text = columns[0].text_input("Filter", key="runs-filter", placeholder="name, method or task").lower()
-    states = columns[1].pills("State", STATES, selection_mode="multi", key="runs-states")
+    states = columns[1].multiselect("State", STATES, key="runs-states", placeholder="all")
     shown = [
         line
         for line in lines
-        if text in f"{line.name} {line.method} {line.task}".lower()
-        and (not states or ("damaged" if line.problem else line.status.state) in states)
+        if text in f"{line.name} {line.method} {line.task}".lower() and (not states or line.state in states)
     ]
     table(shown)
     wanted = st.query_params.get("run")

@@ -8,7 +8,7 @@ from metalab.config import Config
 from metalab.splits import NAMES, Leakage, SplitSummary, summarise
 from metalab.tasks import SPLITS, Split, TaskShape, task_at
 from pages.common import CHART, WORDS, data_settings, errors_in_place, source_of
-from pages.forms import source_fields, task_fields
+from pages.forms import open_form, source_fields, task_fields
 from pages.taskview import SHOW, gallery
 
 LIST_SEED = 1
@@ -33,11 +33,16 @@ def task_number() -> int:
     if "task-number" not in st.session_state:
         wanted = str(st.query_params.get("task", "0"))
         st.session_state["task-number"] = min(int(wanted), LAST_TASK) if wanted.isdecimal() else 0
-    row = st.columns([1, 1, 2], vertical_alignment="bottom")
-    row[1].button("Another task", icon=":material/shuffle:", width="stretch", on_click=next_task)
-    number = row[0].number_input(
-        "Task number", 0, LAST_TASK, key="task-number", help="Its number in a fixed list: share the address."
-    )
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        number = st.number_input(
+            "Task number",
+            0,
+            LAST_TASK,
+            key="task-number",
+            width=150,
+            help="Its number in a fixed list: the page's address names it, so it can be shared.",
+        )
+        st.button("Another task", icon=":material/shuffle:", on_click=next_task)
     st.query_params["task"] = str(number)
     return number
 
@@ -59,20 +64,21 @@ def look(config: Config) -> None:
     split = st.segmented_control(
         "Split",
         held,
-        format_func=lambda split: f"{LABELS[split]} · {summaries[split].n_classes:,} classes",
+        format_func=LABELS.get,
         required=True,
         key="split",
         help="Splits share no class.  \n"
         + "  \n".join(f"**{LABELS[split]}**: {MEANING[split]}" for split in held),
     )
-    st.caption(MEANING[split])
+    groups = source.groups(split)
+    st.caption(f"{MEANING[split]} {summaries[split].n_classes:,} classes, groups: {len(groups)}.")
     tasks, classes, checks = st.tabs(["Sampled tasks", "Classes", "Balance and leakage"])
     names = source.class_names(split)
     with tasks, errors_in_place():
         shape = TaskShape(config.way, config.shot, config.query)
         SHOW[config.application](task_at(source, task_number(), split, shape, LIST_SEED), names)
     with classes:
-        groups, everything = source.groups(split), f"All {summaries[split].n_classes:,}"
+        everything = f"All {summaries[split].n_classes:,}"
         words = {everything: everything} | {name: f"{name} · {len(ids):,}" for name, ids in groups.items()}
         chosen = st.selectbox(
             "Group",
@@ -87,7 +93,13 @@ def look(config: Config) -> None:
 
         (st.error if shared.found else st.success)(shared.words, icon=":material/shield:")
         st.markdown("**Class balance**", help="Every class should have about as many examples as another.")
-        st.plotly_chart(class_balance(summaries), width="stretch", key="balance", config=CHART)
+        st.plotly_chart(
+            class_balance(summaries),
+            width="stretch",
+            key="balance",
+            config=CHART,
+            alt="Examples of each class in each split",
+        )
         turned = " Turned by 90, 180 and 270 degrees, each meta-train class counts as four."
         drawn = "Each example is drawn anew from a pen line, so no class runs out of examples."
         st.caption(
@@ -95,6 +107,7 @@ def look(config: Config) -> None:
         )
 
 
+open_form("tasks")
 st.title("Tasks")
 st.caption(f"{WORDS['task']} {WORDS['way']}")
 left, right = st.columns([2, 3], gap="large")

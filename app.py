@@ -15,6 +15,7 @@ st.navigation(
         st.Page("pages/home.py", title="Home", icon=":material/home:", default=True),
         st.Page("pages/setup.py", title="Set up a task", icon=":material/tune:"),
         st.Page("pages/train.py", title="Train", icon=":material/show_chart:"),
-        st.Page("pages/adapt.py", title="Adapt and see", icon=":material/visibility:"),
+        st.Page("pages/adapt.py", title="Adapt", icon=":material/visibility:"),
+        st.Page("pages/features.py", title="Features", icon=":material/scatter_plot:"),
     ]
 ).run()

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 
 from metalab.comparison import Entry
 from metalab.palette import ERROR_BAR, INK, OTHER, OWN, class_colours
-from metalab.plots import _plain
+from metalab.plots import plain
 
 Cost = Literal["step_seconds", "adapt_milliseconds"]
 COSTS: dict[Cost, str] = {
@@ -109,7 +109,7 @@ def cost_scatter(entries: Sequence[Entry], cost: Cost) -> go.Figure:
         )
     figure.update_xaxes(type="log", title_text=COSTS[cost])
     figure.update_yaxes(tickformat=".0%", title_text="query accuracy")
-    figure = _plain(figure, height=430)
+    figure = plain(figure, height=430)
     return figure.update_layout(legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"})
 
 
@@ -148,7 +148,7 @@ def sweep(answers: Mapping[str, Mapping[str, Any]], over: Literal["shots", "step
     words = {"shots": "support examples per class (shot)", "steps": "inner steps; dotted: as trained"}
     figure.update_xaxes(title_text=words[over], tickvals=ticks)
     figure.update_yaxes(tickformat=".0%", title_text="query accuracy")
-    figure = _plain(figure, height=400)
+    figure = plain(figure, height=400)
     return figure.update_layout(
         showlegend=True, legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}
     )
@@ -156,7 +156,7 @@ def sweep(answers: Mapping[str, Mapping[str, Any]], over: Literal["shots", "step
 
 def _named(figure: go.Figure, rows: int) -> go.Figure:
     figure.update_yaxes(automargin=True, showgrid=True, dtick=1, griddash="dot")
-    figure = _plain(figure, height=90 + _ROW * max(rows, 1))
+    figure = plain(figure, height=90 + _ROW * max(rows, 1))
     return figure.update_layout(margin_t=10, showlegend=False)
 
 

@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 from metalab.embeddings import Embedding
 from metalab.inspection import TaskView
 from metalab.palette import ERROR_BAR, INK, OTHER, OWN, class_colours
-from metalab.plots import _plain
+from metalab.plots import plain
 
 
 def journey(view: TaskView, embedding: Embedding, stage: str) -> go.Figure:
@@ -51,7 +51,7 @@ def journey(view: TaskView, embedding: Embedding, stage: str) -> go.Figure:
     hidden: dict[str, Any] = {"showgrid": False, "zeroline": False, "showticklabels": False}
     figure.update_xaxes(range=[float(low[0]) - margin, float(high[0]) + margin], **hidden)
     figure.update_yaxes(range=[float(low[1]) - margin, float(high[1]) + margin], **hidden)
-    figure = _plain(figure, height=340)
+    figure = plain(figure, height=340)
     return figure.update_layout(
         transition={"duration": 1500, "easing": "cubic-in-out"},
         margin_t=10,
@@ -84,5 +84,5 @@ def certainty_bars(rows: Sequence[Mapping[str, Any]]) -> go.Figure:
         )
     figure.update_xaxes(range=[0, 1.02], tickformat=".0%", showgrid=True)
     figure.update_yaxes(showticklabels=False, showgrid=False, range=[-0.4, len(rows) - 0.3])
-    figure = _plain(figure, height=62 * len(rows) + 40)
+    figure = plain(figure, height=62 * len(rows) + 40)
     return figure.update_layout(margin_t=6)

@@ -16,6 +16,7 @@ from metalab.embeddings import Embedding
 from metalab.errors import MetalabError
 from metalab.history import History
 from metalab.inspection import TaskView
+from metalab.plots_features import before_after
 from metalab.plots_runs import accuracy_curves, loss_curves
 from metalab.runs import Run
 
@@ -145,7 +146,7 @@ def _before_after(run: Run, script: _PlotlyOnce) -> list[str]:
     try:
         view = TaskView.from_arrays(run.read_arrays("view"), run.read_json("view"))
         embedding = Embedding.from_arrays(run.read_arrays("embedding"), run.read_json("embedding"))
-        figure = plots.before_after(view, embedding)
+        figure = before_after(view, embedding)
     except (MetalabError, KeyError, TypeError, ValueError) as error:
         reason = f"The picture cannot be read: {html.escape(str(error))}"
         return ["<h2>What adaptation changed</h2>", f"<p><strong>{reason}</strong></p>"]

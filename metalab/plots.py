@@ -1,7 +1,7 @@
 """Figures of evaluation and speed, and what all figures share: plotly on a transparent ground.
 
-Pages and notebooks share them. Their siblings are called ``plots_…``: runs (training and its data), adapt (one
-task's adaptation), features and separation (before and after), compare (methods and runs), demo.
+Pages and notebooks share them. Their siblings are called ``plots_…``: runs (training and its data), adapt
+(one task's adaptation), features and separation (before and after), compare (methods and runs), demo.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Demo and Compare in a real Chromium: dots that travel, curves that grow, reports, and nobody else's form."""
+"""Demo and Compare in a real Chromium: dots that travel, curves that grow, reports, nobody else's form."""
 
 from __future__ import annotations
 

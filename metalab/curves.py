@@ -1,8 +1,8 @@
 """Accuracy against shots and against inner steps, measured in a process of its own and kept on disk.
 
 ``$METALAB_HOME/curves/KEY.json`` holds what is known of one :class:`Question`, replaced as more is measured;
-``lock`` there is held by the one process that measures. So a reload, another session or a restarted server
-sees the same curves, and nothing is measured twice. Tasks are those of meta-validation: whoever chooses by
+``lock`` there is held by the one process that measures; it ends with the server. So a reload, another session
+or a restarted server sees the same curves, and nothing is measured twice. Tasks are those of meta-validation: whoever chooses by
 these curves has not looked at meta-test.
 """
 
@@ -15,6 +15,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -24,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from metalab.errors import MetalabError
 from metalab.storage import atomic_write, home, make_folder, to_json, try_lock
+from metalab.supervisor import die_with_parent
 
 if TYPE_CHECKING:  # the page asks for curves without waiting for torch
     import numpy as np
@@ -96,7 +98,7 @@ def ask(questions: Sequence[Question]) -> bool:
     try:
         package = str(Path(__file__).resolve().parents[1])
         path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
-        subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "metalab.curves", "--lock", str(lock), *map(_text, open_ones)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -105,6 +107,7 @@ def ask(questions: Sequence[Question]) -> bool:
             pass_fds=[lock],
             start_new_session=True,
         )
+        threading.Thread(target=process.wait, daemon=True).start()  # no zombie while this process lives on
     except OSError as error:
         raise MetalabError(
             f"the curves cannot be measured ({error})", where="curves", fix="Free memory, then try again"
@@ -226,6 +229,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m metalab.curves", description=__doc__)
     parser.add_argument("--lock", type=int, help="handle of the lock, when the caller has taken it")
     parser.add_argument("questions", nargs="+", help="questions as JSON")
+    die_with_parent()
     os.nice(10)
     for text in parser.parse_args(argv).questions:
         question = Question(**json.loads(text))

@@ -37,7 +37,8 @@ def sweeps() -> None:
         curves.forget([] if todo else questions)
         asked.update(question.key for question in questions)
         st.rerun(scope="fragment")
-    waiting = [question for question in todo if question.key in asked]
+    # What another session or an earlier visit has begun goes on as well.
+    waiting = [question for question in todo if question.key in asked or curves.answer(question)]
     st.fragment(show, run_every=1.0 if waiting else None)(
         {found[question.which][0]: question for question in questions}, waiting
     )

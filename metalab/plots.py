@@ -33,9 +33,9 @@ _CLASS_COLOURS = (
     "#f97316",
     "#6366f1",
 )
-SEQUENTIAL = [[0, "rgba(59,130,246,0.06)"], [1, OWN]]
-"""From nothing to much, on a light and on a dark ground."""
-DIVERGING = [[0, "#0072b2"], [0.5, "rgba(128,128,128,0.06)"], [1, "#d55e00"]]
+SEQUENTIAL = [[0, "#e8f0fe"], [1, "#1d4ed8"]]
+"""From nothing to much. Opaque, so that plotly can choose a text colour that is read on any ground."""
+DIVERGING = [[0, "#0072b2"], [0.5, "#f4f4f5"], [1, "#d55e00"]]
 """From below zero (blue) to above (orange), told apart by everybody."""
 
 

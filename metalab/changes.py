@@ -107,9 +107,10 @@ def _sentence(
     if layers:
         most = int(np.nanargmax(moved[-1, : len(layers)]))
         total = _overall(end, start, layers)
+        steps = "1 inner step" if len(moved) == 2 else f"{len(moved) - 1} inner steps"
         return (
             f"{metalearner.label} moved the weights of the backbone by {_percent(total)} of their size in "
-            f"{len(moved) - 1} inner steps, the tensor {layers[most]} most ({_percent(moved[-1, most])})."
+            f"{steps}, the tensor {layers[most]} most ({_percent(moved[-1, most])})."
         )
     what = {
         "head.weight": "only the head, the last linear layer, is made for the task",

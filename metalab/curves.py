@@ -2,8 +2,8 @@
 
 ``$METALAB_HOME/curves/KEY.json`` holds what is known of one :class:`Question`, replaced as more is measured;
 ``lock`` there is held by the one process that measures; it ends with the server. So a reload, another session
-or a restarted server sees the same curves, and nothing is measured twice. Tasks are those of meta-validation: whoever chooses by
-these curves has not looked at meta-test.
+or a restarted server sees the same curves, and nothing is measured twice. Tasks are those of meta-validation:
+whoever chooses by these curves has not looked at meta-test.
 """
 
 from __future__ import annotations

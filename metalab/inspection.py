@@ -22,6 +22,8 @@ from metalab.tasks import Examples, Task
 
 BEFORE = "pre-trained"
 """Name of the stage before meta-learning: the pre-trained backbone, classified by nearest centroid."""
+MAX_STAGES = 24
+"""States of a path that are looked at: enough to draw, however many inner steps there are."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +123,8 @@ def inspect_task(
 ) -> TaskView:
     """Adapt to ``task`` and look at every stage: the pre-trained backbone, then each state of the path.
 
-    ``classes`` names the task's classes in the order of its labels.
+    Of a path of more than :data:`MAX_STAGES` states as many are kept, evenly. ``classes`` names the task's
+    classes in the order of its labels.
     """
     x = torch.cat([task.support.x, task.query.x])
     started = time.perf_counter()
@@ -131,7 +134,9 @@ def inspect_task(
 
     stages = [_stage(BEFORE, pretrained(x), nearest_centroid(pretrained)(task, 0), task)]
     n_support = len(task.support.y)
-    for name, state in metalearner.path(task.support, task.way).items():
+    path = list(metalearner.path(task.support, task.way).items())
+    kept = np.linspace(0, len(path) - 1, min(len(path), MAX_STAGES)).round().astype(int)
+    for name, state in (path[i] for i in kept):
         features, loss = metalearner.features(state, x), None
         if metalearner.transductive:
             logits = metalearner.predict(state, task.query.x)

@@ -11,43 +11,117 @@ from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
 from metalab.changes import Changes
+from metalab.embeddings import Embedding
 from metalab.inspection import TaskView
 from metalab.palette import DIVERGING, INK, OTHER, OWN, SEQUENTIAL, class_colours
 from metalab.plots import plain
+from metalab.plots_features import hover_texts, legend, same_axes, stage_points
 
 _BELOW = {"orientation": "h", "x": 0, "y": -0.14, "yanchor": "top"}
 
 
-def path_curves(view: TaskView, stage: str | None = None) -> go.Figure:
-    """Draw accuracy, confidence and losses over the stages of adaptation; a line marks ``stage``."""
-    names = [held.name for held in view.stages]
-    figure = make_subplots(2, 1, shared_xaxes=True, vertical_spacing=0.07)
+def step_by_step(view: TaskView, embedding: Embedding) -> go.Figure:
+    """Draw accuracy, confidence and losses over the stages, and the features (2-D) beside them.
+
+    One slider moves through the stages in all panels; the browser does that alone.
+    """
+    names = [stage.name for stage in view.stages]
+    places = list(range(len(names)))
+    figure = make_subplots(
+        2,
+        2,
+        specs=[[{}, {"rowspan": 2}], [{}, None]],
+        shared_xaxes=True,
+        vertical_spacing=0.06,
+        horizontal_spacing=0.06,
+    )
+    support_losses = [stage.support_loss for stage in view.stages]
+    losses = [view.loss(stage) for stage in view.stages]
     curves = [
-        (1, "query accuracy", [held.accuracy for held in view.stages], OWN, "solid"),
-        (1, "confidence", [view.confidence(held) for held in view.stages], OTHER, "dash"),
-        (2, "query loss", [view.loss(held) for held in view.stages], OWN, "solid"),
-        (2, "support loss", [held.support_loss for held in view.stages], OTHER, "dash"),
+        (1, "query accuracy", [stage.accuracy for stage in view.stages], OWN, "solid", ".1%"),
+        (1, "confidence", [view.confidence(stage) for stage in view.stages], OTHER, "dash", ".1%"),
+        (2, "query loss", losses, OWN, "solid", ".3g"),
+        (2, "support loss", support_losses, OTHER, "dash", ".3g"),
     ]
-    for row, name, values, colour, dash in curves:
-        if all(value is None for value in values):
-            continue
-        figure.add_scatter(
-            x=names,
-            y=values,
+    for row, name, values, colour, dash, form in curves:
+        if any(value is not None for value in values):
+            figure.add_scatter(
+                x=places,
+                y=values,
+                text=names,
+                name=name,
+                mode="lines+markers",
+                line={"color": colour, "width": 2, "dash": dash},
+                marker_size=8 if len(names) < 20 else 4,
+                hovertemplate=f"%{{text}}: {name} %{{y:{form}}}<extra></extra>",
+                row=row,
+                col=1,
+            )
+    most = 1.05 * max([*losses, *(loss for loss in support_losses if loss is not None), 1e-3])
+    first = len(figure.data)
+    last = len(names) - 1
+    for row, height in ((1, 1.05), (2, most)):
+        figure.add_trace(_mark(last, height), row, 1)
+    texts = hover_texts(view)
+    for trace in stage_points(view, embedding, names[-1], texts, "class", moving=True):
+        figure.add_trace(trace, 1, 2)
+    moving = list(range(first, len(figure.data)))
+    figure.add_traces(legend(view, embedding, "class", moving=True))
+    figure.frames = [
+        go.Frame(
             name=name,
-            mode="lines+markers",
-            line={"color": colour, "width": 2, "dash": dash},
-            marker_size=8 if len(names) < 20 else 4,
-            hovertemplate=f"%{{x}}: {name} %{{y:{'.1%' if row == 1 else '.3g'}}}<extra></extra>",
-            row=row,
-            col=1,
+            traces=moving,
+            data=[
+                _mark(place, 1.05),
+                _mark(place, most),
+                *stage_points(view, embedding, name, texts, "class", moving=True),
+            ],
         )
-    if stage:
-        figure.add_vline(names.index(stage), line={"color": INK, "width": 1.5, "dash": "dot"})
+        for place, name in enumerate(names)
+    ]
+    how = {"frame": {"duration": 300, "redraw": False}, "transition": {"duration": 300}, "mode": "immediate"}
+    steps = [
+        {
+            "label": f"{stage.name}: {stage.accuracy:.0%} right, {view.confidence(stage):.0%} sure, "
+            f"loss {loss:.3g}",
+            "method": "animate",
+            "args": [[stage.name], how],
+        }
+        for stage, loss in zip(view.stages, losses, strict=True)
+    ]
+    shown = places[:: max(1, len(places) // 6)]
+    figure.update_xaxes(tickvals=shown, ticktext=[names[i] for i in shown], range=[-0.3, last + 0.3], col=1)
+    figure.update_xaxes(showticklabels=False, row=1, col=1)
     figure.update_yaxes(range=[0, 1.05], tickformat=".0%", row=1, col=1)
-    figure.update_yaxes(title_text="loss (nats)", rangemode="tozero", row=2, col=1)
-    figure.update_xaxes(type="category", range=[-0.4, len(names) - 0.6])
-    return plain(figure, 400).update_layout(legend=_BELOW)
+    figure.update_yaxes(range=[0, most], title_text="loss (nats)", row=2, col=1)
+    same_axes(figure, embedding, embedding.stages, 1, 2)
+    return plain(figure, 520).update_layout(
+        margin_t=10,
+        legend={"orientation": "h", "x": 0, "y": -0.38, "yanchor": "top"},
+        sliders=[
+            {
+                "steps": steps,
+                "active": last,
+                "y": -0.1,
+                "pad": {"t": 14},
+                "currentvalue": {"font": {"size": 14}, "xanchor": "left"},
+                "font": {"color": "rgba(0,0,0,0)"},  # the labels at the ticks would run into each other
+                "ticklen": 4,
+            }
+        ],
+    )
+
+
+def _mark(place: float, height: float) -> go.Scatter:
+    """Return the line at the stage that is shown."""
+    return go.Scatter(
+        x=[place, place],
+        y=[0, height],
+        mode="lines",
+        line={"color": INK, "width": 1.5, "dash": "dot"},
+        hoverinfo="skip",
+        showlegend=False,
+    )
 
 
 def confusion(view: TaskView, stage: str | None = None) -> go.Figure:
@@ -91,7 +165,7 @@ def chances(probabilities: Mapping[str, NDArray[np.floating]], classes: Sequence
         )
     figure.update_yaxes(range=[0, 1], tickformat=".0%", title_text="probability")
     figure.update_xaxes(type="category")
-    return plain(figure, 300).update_layout(barmode="group", legend=_BELOW)
+    return plain(figure, 280).update_layout(barmode="group", legend=_BELOW, margin_t=10)
 
 
 def moved_weights(changes: Changes) -> go.Figure:
@@ -107,13 +181,13 @@ def moved_weights(changes: Changes) -> go.Figure:
     ticks = list(range(int(np.floor(low)), int(np.ceil(high)) + 1))
     figure = go.Figure(
         go.Heatmap(
-            z=np.where(np.isfinite(size), size, np.nan),
+            z=np.where(share == 0, ticks[0], np.where(np.isfinite(size), size, np.nan)),
             x=changes.stages[1:],
             y=changes.layers,
             colorscale=SEQUENTIAL,
             zmin=ticks[0],
             zmax=max(ticks[-1], ticks[0] + 1),
-            text=[[f"{value:.2g} %" if np.isfinite(value) else "" for value in row] for row in share],
+            text=[["" if np.isnan(value) else f"{value:.2g} %" for value in row] for row in share],
             texttemplate="%{text}" if share.shape[1] <= 6 else None,
             hovertemplate="%{y}, %{x}: %{text}<extra></extra>",
             colorbar={
@@ -127,7 +201,7 @@ def moved_weights(changes: Changes) -> go.Figure:
     )
     figure.update_xaxes(type="category", showgrid=False)
     figure.update_yaxes(autorange="reversed", automargin=True, showgrid=False)
-    return plain(figure, 110 + 24 * len(changes.layers))
+    return plain(figure, 80 + 24 * len(changes.layers)).update_layout(margin_t=10)
 
 
 def meta_trained(changes: Changes) -> go.Figure:
@@ -143,7 +217,7 @@ def meta_trained(changes: Changes) -> go.Figure:
     figure = go.Figure(bars)
     figure.update_xaxes(title_text="change in % of its size", rangemode="tozero")
     figure.update_yaxes(autorange="reversed", automargin=True)
-    return plain(figure, 110 + 24 * len(names))
+    return plain(figure, 80 + 24 * len(names)).update_layout(margin_t=10)
 
 
 def film_coefficients(changes: Changes) -> go.Figure:
@@ -219,7 +293,7 @@ def learnt_rates(changes: Changes) -> go.Figure:
         )
         figure.update_xaxes(showgrid=False)
     figure.update_yaxes(autorange="reversed", automargin=True)
-    return plain(figure, 110 + 24 * len(names))
+    return plain(figure, 80 + 24 * len(names)).update_layout(margin_t=10)
 
 
 def head_weights(changes: Changes, classes: Sequence[str]) -> go.Figure:

@@ -1,4 +1,4 @@
-"""Figures of features: before and after adaptation side by side, at one stage, and moving."""
+"""Figures of features: before and after adaptation side by side, and moving."""
 
 from __future__ import annotations
 
@@ -44,52 +44,29 @@ def before_after(
     figure = make_subplots(
         1, 2, subplot_titles=titles, horizontal_spacing=0.03, specs=[[{"type": kind}, {"type": kind}]]
     )
-    texts = _hover(view)
+    texts = hover_texts(view)
     for column, name in enumerate(names, start=1):
-        for trace in _traces(view, embedding, name, texts, colour):
+        for trace in stage_points(view, embedding, name, texts, colour):
             figure.add_trace(trace, 1, column)
-    figure.add_traces(_legend(view, embedding, colour))
-    _same_axes(figure, embedding, names)
-    return _finish(figure, 470)
-
-
-def snapshot(view: TaskView, embedding: Embedding, name: str, colour: Colour = "class") -> go.Figure:
-    """Draw one stage of ``view``; the axes are those of all stages, thin lines lead from the first one."""
-    now, first = (
-        embedding.coordinates[embedding.stages.index(stage)] for stage in (name, embedding.stages[0])
-    )
-    trails = np.stack([first, now, np.full_like(now, np.nan)], axis=1).reshape(-1, now.shape[1])
-    figure = go.Figure(
-        go.Scatter(
-            x=trails[:, 0],
-            y=trails[:, 1],
-            mode="lines",
-            line={"color": INK, "width": 0.6},
-            opacity=0.5,
-            hoverinfo="skip",
-            showlegend=False,
-        )
-    )
-    figure.add_traces(_traces(view, embedding, name, _hover(view), colour))
-    figure.add_traces(_legend(view, embedding, colour))
-    _same_axes(figure, embedding, embedding.stages)
-    return _finish(figure, 400)
+    figure.add_traces(legend(view, embedding, colour))
+    same_axes(figure, embedding, names)
+    return _finish(figure, 490).update_layout(margin_t=70)  # room for the tools above the titles
 
 
 def morph(view: TaskView, embedding: Embedding, colour: Colour = "class") -> go.Figure:
     """Animate the query and support features from stage to stage, with a slider and a play button."""
     if not embedding.stages:
         return go.Figure()
-    solid, texts = _solid(embedding), _hover(view)
+    solid, texts = _solid(embedding), hover_texts(view)
     frames = [
-        go.Frame(name=label, data=_traces(view, part, name, texts, colour, moving=True))
+        go.Frame(name=label, data=stage_points(view, part, name, texts, colour, moving=True))
         for label, name, part in _moments(embedding)
     ]
     figure = go.Figure(
-        [*frames[0].data, *_legend(view, embedding, colour, moving=True)],
+        [*frames[0].data, *legend(view, embedding, colour, moving=True)],
         frames=frames,
     )
-    _same_axes(figure, embedding, embedding.stages)
+    same_axes(figure, embedding, embedding.stages)
     moving = {
         "frame": {"duration": 60 if solid else 900, "redraw": solid},
         "transition": {"duration": 0 if solid else 800},
@@ -147,7 +124,7 @@ def _solid(embedding: Embedding) -> bool:
     return embedding.coordinates.shape[2] == 3
 
 
-def _traces(
+def stage_points(
     view: TaskView,
     embedding: Embedding,
     name: str,
@@ -213,7 +190,7 @@ def _colours(view: TaskView, stage: Stage, roles: NDArray[Any], colour: Colour) 
     return sure
 
 
-def _legend(
+def legend(
     view: TaskView, embedding: Embedding, colour: Colour, moving: bool = False
 ) -> list[go.Scatter | go.Scatter3d]:
     """Return traces without points that explain the colours (a click hides a class) and the symbols."""
@@ -228,10 +205,10 @@ def _legend(
                 zip(view.classes, class_colours(len(view.classes)), strict=True)
             )
         ]
-    entries += [(_WORDS[role], tones[role], symbol, "key") for role, symbol in _SYMBOLS.items()]
+    entries += [(_WORDS[role], tones[role], symbol, role) for role, symbol in _SYMBOLS.items()]
     if moving:
         faint = "rgba(136,136,136,0.3)" if colour == "class" else tones["wrong"]
-        entries[-1] = (_WORDS["wrong"], faint, "circle", "key")
+        entries[-1] = (_WORDS["wrong"], faint, "circle", "wrong")
     solid = _solid(embedding)
     places = {axis: [None] for axis in ("xyz" if solid else "xy")}
     return [
@@ -247,7 +224,7 @@ def _legend(
     ]
 
 
-def _hover(view: TaskView) -> list[str]:
+def hover_texts(view: TaskView) -> list[str]:
     """Return for each point its class and its drawing in Braille dots."""
     return [
         f"<b>{html.escape(view.classes[label])}</b>, {'support' if support else 'query'}"
@@ -279,7 +256,14 @@ def braille(image: NDArray[np.floating[Any]]) -> str:
     return "<br>".join("".join(map(chr, row)) for row in codes)
 
 
-def _same_axes(figure: go.Figure, embedding: Embedding, names: Iterable[str]) -> None:
+def same_axes(
+    figure: go.Figure,
+    embedding: Embedding,
+    names: Iterable[str],
+    row: int | None = None,
+    col: int | None = None,
+) -> None:
+    """Let all panels of ``figure``, or the one named, show the points of the stages ``names``."""
     shown = embedding.coordinates[[embedding.stages.index(name) for name in names]]
     shown = shown.reshape(-1, shown.shape[2])
     low, high = shown.min(0), shown.max(0)
@@ -294,9 +278,8 @@ def _same_axes(figure: go.Figure, embedding: Embedding, names: Iterable[str]) ->
         figure.update_scenes(**axes, aspectmode="cube", uirevision="keep")
         figure.add_annotation(text=words, x=0, y=0, xref="paper", yref="paper", showarrow=False, font_size=11)
         return
-    figure.update_xaxes(range=ranges[0], **_NO_AXIS)
-    figure.update_yaxes(range=ranges[1], **_NO_AXIS)
-    figure.update_xaxes(title_text=words, title_font_size=11)
+    figure.update_xaxes(range=ranges[0], title_text=words, title_font_size=11, row=row, col=col, **_NO_AXIS)
+    figure.update_yaxes(range=ranges[1], row=row, col=col, **_NO_AXIS)
 
 
 def _finish(figure: go.Figure, height: int) -> go.Figure:

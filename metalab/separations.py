@@ -122,15 +122,18 @@ def separations(
     yield {"tasks": n_tasks, "rows": rows, "cka": mean_interval(np.array(likeness)) if likeness else None}
 
 
-def start(order: Order) -> None:
-    """Measure ``order`` in the background, unless that is under way or done. Raises :class:`StorageError`."""
+def start(order: Order) -> int | None:
+    """Measure ``order`` in the background, and return the id of the process that does.
+
+    None: it is under way or done. Raises :class:`StorageError`.
+    """
     folder = make_folder(order.folder)
     lock = try_lock(folder / "lock")
     if lock is None:
-        return
+        return None
     try:
-        if (folder / "result.json").is_file():
-            return
+        if _read(folder / "result.json") is not None:
+            return None
         atomic_write(folder / "order.json", to_json(asdict(order)))
         atomic_write(folder / "progress.json", to_json({"share": 0, "message": "Starting"}))
         package = str(Path(__file__).resolve().parents[1])
@@ -143,6 +146,7 @@ def start(order: Order) -> None:
             pass_fds=[lock],
         )
         threading.Thread(target=process.wait, daemon=True).start()  # no zombie while this process lives on
+        return process.pid
     finally:
         os.close(lock)
 

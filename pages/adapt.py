@@ -8,7 +8,7 @@ import numpy as np
 import streamlit as st
 import torch
 
-from metalab import plots, plots_adapt, plots_features
+from metalab import plots, plots_adapt
 from metalab.tasks import Examples
 from pages.changed import what_changed
 from pages.common import (
@@ -73,28 +73,24 @@ def adapt_and_see(key: str, version: float) -> None:
 @st.fragment
 @errors_in_place()
 def moments(view: TaskView, key: str) -> None:
-    """Step through the adaptation; only this part is drawn again when the slider moves."""
+    """Step through the adaptation: curves and features in the browser alone, predictions in this part."""
     st.subheader("Step by step", help="From the pre-trained backbone through the inner steps to the end.")
+    picture = instant_embedding(view_key(view), view)
+    st.plotly_chart(plots_adapt.step_by_step(view, picture), width="stretch", key="steps", config=CHART)
+    st.caption(
+        "Move the slider: curves and features go along. **Inner step**: a gradient step on the support set. "
+        "**Confidence**: mean probability of what is predicted. **Loss**: cross-entropy; lower is better."
+    )
     stages = [stage.name for stage in view.stages]
-    name = st.select_slider(
-        "Moment of adaptation",
+    row = st.columns(2, vertical_alignment="bottom")
+    name = row[1].select_slider(
+        "Predictions at this moment",
         stages,
         stages[-1],
         key=f"stage-{key}",
-        help="**pre-trained**: the backbone before meta-learning, classified by the nearest class centroid. "
-        "**Inner step**: one gradient step on the support set.",
+        help="**pre-trained**: the backbone before meta-learning, classified by the nearest class centroid.",
     )
-    left, right = st.columns(2)
-    left.plotly_chart(plots_adapt.path_curves(view, name), width="stretch", key="curves", config=CHART)
-    left.caption(
-        "**Confidence**: mean probability of what is predicted. **Loss**: cross-entropy; lower is better."
-    )
-    picture = instant_embedding(view_key(view), view)
-    right.plotly_chart(
-        plots_features.snapshot(view, picture, name), width="stretch", key="snapshot", config=CHART
-    )
-    right.caption("Features at this moment (PCA of all moments); lines lead from where they were before.")
-    show = st.segmented_control(
+    show = row[0].segmented_control(
         "Predictions",
         ["Task", "Confusion", "Most confident mistakes", "Every prediction"],
         default="Task",

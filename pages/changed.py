@@ -29,7 +29,7 @@ def what_changed(changes: Changes, classes: list[str], key: str) -> None:
         figures["Weights by inner step"] = (
             "Distance of each tensor from where the inner loop starts, over its size there "
             "(‖θ − θ₀‖ / ‖θ₀‖); rows `conv…`, `norm…` are the backbone, `head…` the head. Darker: further; "
-            "blank: not moved, or it starts at zero.",
+            "blank: it starts at zero, so has no size to compare with.",
             plots_adapt.moved_weights(changes),
         )
     if changes.film:

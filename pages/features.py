@@ -48,7 +48,7 @@ def features(key: str, version: float) -> None:
 @errors_in_place()
 def pictures(view: TaskView) -> None:
     """Show the picture as asked for, the selected examples, the numbers, and what can be taken away."""
-    row = st.columns([3, 2, 3, 3], vertical_alignment="bottom")
+    row = st.columns([3, 1.6, 4, 3], vertical_alignment="bottom")
     choices: dict[str, Any] = {"required": True, "width": "stretch"}
     label = row[0].segmented_control(
         "Picture",

@@ -20,7 +20,7 @@ from pages.common import (
     trained,
     view_key,
 )
-from pages.livechart import live_chart
+from pages.charts import steady_chart
 
 STYLE = """<style>
 .st-key-demo-screen {min-height: 430px}
@@ -133,7 +133,7 @@ def adapt(shown: Demonstration) -> None:
     with rest:
         embedding = instant_embedding(view_key(view), view)
         figure = plots_demo.journey(view, embedding, stage.name)
-        live_chart(figure, "journey", f"Every drawing as a dot, {stage.name}; one colour a symbol")
+        steady_chart(figure, "journey", f"Every drawing as a dot, {stage.name}; one colour a symbol")
 
 
 def sure(shown: Demonstration) -> None:

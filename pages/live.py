@@ -8,8 +8,8 @@ from metalab.history import History
 from metalab.jobs import LocalBackend
 from metalab.plots_runs import accuracy_curves, loss_curves
 from metalab.runs import Run, Status
+from pages.charts import steady_chart
 from pages.common import duration, errors_in_place
-from pages.livechart import live_chart
 
 STAGES = {
     "pre-training": "Pre-training the backbone (step 2)",
@@ -68,8 +68,7 @@ def curves(histories: dict[str, History], key: str, waiting: bool) -> None:
         return
     for column, (name, draw) in zip(st.columns(2), CURVES.items(), strict=True):
         with column:
-            words = f"{name} over the steps of {', '.join(histories)}"
-            live_chart(draw(histories), f"{key}-{name}", words)
+            steady_chart(draw(histories), f"{key}-{name}", f"{name} over the steps of {', '.join(histories)}")
 
 
 def best_so_far(history: History, active: bool) -> None:

@@ -8,7 +8,8 @@ from metalab.history import History
 from metalab.jobs import LocalBackend
 from metalab.plots_runs import accuracy_curves, loss_curves
 from metalab.runs import Run, Status
-from pages.common import CHART, duration, errors_in_place
+from pages.charts import steady_chart
+from pages.common import duration, errors_in_place
 
 STAGES = {
     "pre-training": "Pre-training the backbone (step 2)",
@@ -67,13 +68,7 @@ def curves(histories: dict[str, History], key: str, waiting: bool) -> None:
         return
     for column, (name, draw) in zip(st.columns(2), CURVES.items(), strict=True):
         with column:
-            st.plotly_chart(
-                draw(histories),
-                width="stretch",
-                key=f"{key}-{name}",
-                config=CHART,
-                alt=f"{name} over the steps of {', '.join(histories)}",
-            )
+            steady_chart(draw(histories), f"{key}-{name}", f"{name} over the steps of {', '.join(histories)}")
 
 
 def best_so_far(history: History, active: bool) -> None:

@@ -54,7 +54,7 @@ def accuracy_curves(runs: Mapping[str, History]) -> go.Figure:
             showlegend=bool(looks),
             **group,
         )
-    return figure.update_yaxes(tickformat=".0%")
+    return figure.update_yaxes(tickformat=".0%", minallowed=0, maxallowed=1.02)
 
 
 def _curves(runs: Mapping[str, History], key: str, title: str) -> go.Figure:

@@ -34,9 +34,9 @@ def act(line: Line, store: RunStore, backend: LocalBackend) -> None:
             backend.submit(run)
             st.rerun()
         if state != "damaged":
-            with st.popover("Rename", icon=":material/edit:"):
+            with st.popover("Rename", icon=":material/edit:"), st.form("rename", border=False):
                 name = st.text_input("New name", run.name, key=f"name-{run.id}")
-                if st.button("Rename", type="primary"):
+                if st.form_submit_button("Rename", type="primary"):
                     store.rename(run.id, name)
                     st.rerun()
             if st.button("Clone with changes", icon=":material/content_copy:", help="Fills in Train's form."):

@@ -109,8 +109,8 @@ def _sentence(
         total = _overall(end, start, layers)
         steps = "1 inner step" if len(moved) == 2 else f"{len(moved) - 1} inner steps"
         return (
-            f"{metalearner.label} moved the weights of the backbone by {_percent(total)} of their size in "
-            f"{steps}, the tensor {layers[most]} most ({_percent(moved[-1, most])})."
+            f"{metalearner.label} moved the weights of the backbone by {percent(total)} of their size in "
+            f"{steps}, the tensor {layers[most]} most ({percent(moved[-1, most])})."
         )
     what = {
         "head.weight": "only the head, the last linear layer, is made for the task",
@@ -128,8 +128,9 @@ def _sentence(
     )
 
 
-def _percent(share: float) -> str:
-    return f"{100 * share:.2g} %"
+def percent(share: float) -> str:
+    """Return ``share`` in per cent, two digits or more."""
+    return f"{100 * share:.2g} %" if share < 1 else f"{100 * share:.0f} %"
 
 
 def _rates(metalearner: MetaLearner, layers: list[str]) -> dict[str, NDArray[np.float64]]:

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
-from metalab.changes import Changes
+from metalab.changes import Changes, percent
 from metalab.embeddings import Embedding
 from metalab.inspection import TaskView
 from metalab.palette import DIVERGING, INK, OTHER, OWN, SEQUENTIAL, class_colours
@@ -104,7 +104,7 @@ def step_by_step(view: TaskView, embedding: Embedding) -> go.Figure:
                 "active": last,
                 "y": -0.1,
                 "pad": {"t": 14},
-                "currentvalue": {"font": {"size": 14}, "xanchor": "left"},
+                "currentvalue": {"font": {"size": 14, "color": "#64748b"}, "xanchor": "left"},
                 "font": {"color": "rgba(0,0,0,0)"},  # the labels at the ticks would run into each other
                 "ticklen": 4,
             }
@@ -187,7 +187,9 @@ def moved_weights(changes: Changes) -> go.Figure:
             colorscale=SEQUENTIAL,
             zmin=ticks[0],
             zmax=max(ticks[-1], ticks[0] + 1),
-            text=[["" if np.isnan(value) else f"{value:.2g} %" for value in row] for row in share],
+            text=[
+                ["" if np.isnan(value) else percent(value) for value in row] for row in changes.moved[1:].T
+            ],
             texttemplate="%{text}" if share.shape[1] <= 6 else None,
             hovertemplate="%{y}, %{x}: %{text}<extra></extra>",
             colorbar={

@@ -82,7 +82,7 @@ def moments(view: TaskView, key: str) -> None:
         "**Confidence**: mean probability of what is predicted. **Loss**: cross-entropy; lower is better."
     )
     stages = [stage.name for stage in view.stages]
-    row = st.columns(2, vertical_alignment="bottom")
+    row = st.columns([3, 2], vertical_alignment="bottom")
     name = row[1].select_slider(
         "Predictions at this moment",
         stages,

@@ -25,18 +25,18 @@ def what_changed(changes: Changes, classes: list[str], key: str) -> None:
     )
     st.markdown(changes.sentence)
     figures: dict[str, tuple[str, go.Figure]] = {}
-    if changes.layers:
-        figures["Weights by inner step"] = (
-            "Distance of each tensor from where the inner loop starts, over its size there "
-            "(‖θ − θ₀‖ / ‖θ₀‖); rows `conv…`, `norm…` are the backbone, `head…` the head. Darker: further; "
-            "blank: it starts at zero, so has no size to compare with.",
-            plots_adapt.moved_weights(changes),
-        )
     if changes.film:
         figures["FiLM coefficients"] = (
             "**FiLM**: each channel h of a block becomes (1 + gamma) · h + beta; zero everywhere would leave "
             "the backbone as it is.",
             plots_adapt.film_coefficients(changes),
+        )
+    if changes.layers:
+        figures["Weights"] = (
+            "Distance of each tensor from where the inner loop starts, over its size there "
+            "(‖θ − θ₀‖ / ‖θ₀‖); rows `conv…`, `norm…` are the backbone, `head…` the head. Darker: further; "
+            "blank: it starts at zero, so has no size to compare with.",
+            plots_adapt.moved_weights(changes),
         )
     if changes.rates:
         figures["Learnt rates"] = (

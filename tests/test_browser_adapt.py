@@ -118,7 +118,10 @@ def test_lasso_measure_and_export(address: str, page: Page, console: list[str]) 
     page.get_by_role("button", name="Measure").click()
     expect(page.get_by_text("paired by task")).to_be_visible()
     page.get_by_role("button", name="Export").click()
-    for name, start in (("HTML, interactive", b"<html>"), ("CSV, a row per example", b"stage,example,x,y")):
+    for name, start in (
+        ("HTML, interactive", b"<!doctype html>"),
+        ("CSV, a row per example", b"stage,example,x,y"),
+    ):
         with page.expect_download() as download:
             page.get_by_role("button", name=name).click()
         assert Path(download.value.path()).read_bytes().startswith(start)

@@ -11,6 +11,7 @@ from metalab.inspection import Stage, TaskView
 from metalab.palette import RIGHT, WRONG, class_colours
 from metalab.plots import thumbnail
 from metalab.shipped import shipped
+from pages.charts import steady_chart
 from pages.common import (
     CHART,
     data_settings,
@@ -20,7 +21,6 @@ from pages.common import (
     trained,
     view_key,
 )
-from pages.charts import steady_chart
 
 STYLE = """<style>
 .st-key-demo-screen {min-height: 430px}

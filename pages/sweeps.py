@@ -6,8 +6,8 @@ import streamlit as st
 
 from metalab import curves, plots_compare
 from metalab.comparison import models
-from pages.common import errors_in_place
 from pages.charts import steady_chart
+from pages.common import errors_in_place
 
 TASKS = (30, 60, 150, 600)
 
@@ -68,7 +68,9 @@ def show(questions: dict[str, curves.Question], waiting: list[curves.Question]) 
         return
     columns = st.columns(2)
     with columns[0]:
-        steady_chart(plots_compare.sweep(answers, "shots"), "curve-shots", "Accuracy by shots, a line a method")
+        steady_chart(
+            plots_compare.sweep(answers, "shots"), "curve-shots", "Accuracy by shots, a line a method"
+        )
     with columns[1]:
         if any(known["steps"] for known in answers.values()):
             steady_chart(

@@ -4,17 +4,25 @@ from pathlib import Path
 
 import streamlit as st
 
+from pages.notices import announce
+
 st.set_page_config(
     page_title="metalab",
     page_icon=str(Path(__file__).parent / "pages" / "images" / "icon.png"),
     layout="wide",
 )
 
-st.navigation(
+page = st.navigation(
     [
         st.Page("pages/home.py", title="Home", icon=":material/home:", default=True),
-        st.Page("pages/setup.py", title="Set up a task", icon=":material/tune:"),
+        st.Page("pages/demo.py", title="Demo", icon=":material/slideshow:"),
+        st.Page("pages/tasks.py", title="Tasks", icon=":material/category:"),
         st.Page("pages/train.py", title="Train", icon=":material/show_chart:"),
-        st.Page("pages/adapt.py", title="Adapt and see", icon=":material/visibility:"),
+        st.Page("pages/adapt.py", title="Adapt", icon=":material/visibility:"),
+        st.Page("pages/features.py", title="Features", icon=":material/scatter_plot:"),
+        st.Page("pages/compare.py", title="Compare", icon=":material/leaderboard:"),
+        st.Page("pages/runs.py", title="Runs", icon=":material/list:"),
     ]
-).run()
+)
+announce()
+page.run()

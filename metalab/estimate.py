@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from metalab.config import Config
@@ -51,6 +52,37 @@ def estimate(config: Config, timeout: float = 300) -> Estimate:
         lines = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
         raise JobError(lines[-1], where="dry run")
     return Estimate(**json.loads(done.stdout))
+
+
+class BackgroundEstimator:
+    """Estimates one configuration after another beside the caller; each is measured once."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(1, "estimate")
+        self._asked: dict[str, Future[Estimate]] = {}
+
+    def submit(self, config: Config) -> None:
+        """Ask for the estimate of ``config``."""
+        key = config.to_json()
+        if key not in self._asked:
+            self._asked[key] = self._pool.submit(estimate, config)
+
+    def asked(self, config: Config) -> bool:
+        """Whether the estimate of ``config`` was asked for."""
+        return config.to_json() in self._asked
+
+    def result(self, config: Config) -> Estimate | None:
+        """Return the estimate, None while it is being made. Raises the :class:`JobError` of a failed one.
+
+        A failed one is forgotten, so that it can be asked for again.
+        """
+        key = config.to_json()
+        future = self._asked.get(key)
+        if future is None or not future.done():
+            return None
+        if future.exception() is not None:
+            self._asked.pop(key, None)
+        return future.result()
 
 
 def measure(config: Config) -> Estimate:

@@ -104,7 +104,10 @@ class LocalBackend:
         try:
             if not run.status().active:  # it ended properly between our two looks
                 return run.status()
-            return run.update_status(state="failed", message="", error=failed.error)
+            # It ended when it last wrote, not now that somebody looks.
+            return run.update_status(
+                state="failed", message="", error=failed.error, finished=status.updated or time.time()
+            )
         except (RunError, StorageError):  # a full disk must not hide the truth
             return failed
         finally:
@@ -163,3 +166,23 @@ class LocalBackend:
                 start_new_session=True,
             )
         threading.Thread(target=process.wait, daemon=True).start()  # no zombie while this process lives on
+
+
+class Watch:
+    """Tells which runs ended since the last look: cheap enough to ask every few seconds."""
+
+    def __init__(self, backend: LocalBackend) -> None:
+        self.backend = backend
+        self._active: set[str] | None = None
+
+    def ended(self) -> list[tuple[Run, Status]]:
+        """Return the runs that were active at the last call and are no more, with how they ended.
+
+        A run that was deleted meanwhile is left out. Raises :class:`StorageError`.
+        """
+        runs = self.backend.list()
+        active, before = {run.id for run in runs}, self._active or set()
+        self._active = active
+        ended = [Run(self.backend.store.root / id) for id in sorted(before - active)]
+        looked = [(run, self.backend.status(run)) for run in ended]
+        return [(run, status) for run, status in looked if status.ended]

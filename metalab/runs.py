@@ -20,20 +20,20 @@ from __future__ import annotations
 import dataclasses
 import errno
 import json
-import math
 import os
 import secrets
 import shutil
 import socket
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from metalab.config import FORMAT, Config
-from metalab.errors import RunError, StorageError
+from metalab.errors import ConfigError, RunError, StorageError
+from metalab.history import History, parse_events
 from metalab.storage import atomic_write, home, make_folder, storage_error, to_json, try_lock
 
 if TYPE_CHECKING:  # the supervisor imports this module and should stay small
@@ -50,7 +50,8 @@ STALE = 30.0
 class Status:
     """What a run is doing. Times are seconds since the epoch; ``started`` is that of the latest attempt.
 
-    ``eta``: seconds left in the stage; ``rate``: images (pre-training) or tasks a second.
+    ``eta``: seconds left in the stage; ``rate``: images (pre-training) or tasks a second; ``spent``: seconds
+    of the attempts that have ended.
     """
 
     state: State
@@ -67,6 +68,11 @@ class Status:
     started: float | None = None
     updated: float | None = None
     finished: float | None = None
+    spent: float = 0.0
+
+    def elapsed(self) -> float:
+        """Return the seconds of all attempts together, the current one included."""
+        return self.spent + (time.time() - self.started if self.state == "running" and self.started else 0.0)
 
     @property
     def active(self) -> bool:
@@ -77,6 +83,12 @@ class Status:
     def ended(self) -> bool:
         """Whether the run is done, failed or stopped."""
         return self.state in ("done", "failed", "stopped")
+
+
+_NUMBERS = ("step", "steps", "pid", "eta", "rate", "created", "started", "updated", "finished", "spent")
+"""What is a number in a status, or None where nothing is known; the rest is text."""
+_ROW = {"method", "label", "kind", "accuracy", "interval", "tasks", "transductive"}
+_DIFFERENCE = {"method", "baseline", "difference", "interval"}
 
 
 @dataclass(frozen=True)
@@ -100,9 +112,12 @@ class Run:
 
     @property
     def config(self) -> Config:
-        """The resolved configuration. Raises :class:`RunError` or :class:`ConfigError`."""
+        """The resolved configuration. Raises :class:`RunError`."""
         self._identity()
-        return Config.load(self.path / "config.json")
+        try:
+            return Config.load(self.path / "config.json")
+        except ConfigError as error:
+            raise _damaged(self.path / "config.json", str(error)) from None
 
     @property
     def log_path(self) -> Path:
@@ -123,12 +138,15 @@ class Run:
                 raise _damaged(self.path / "status.json", f"unknown state {record.get('state')!r}")
             if not (self.path / "config.json").is_file():
                 raise _damaged(self.path / "config.json", "missing")
+            known = {
+                field.name: record[field.name] for field in dataclasses.fields(Status) if field.name in record
+            }
+            for name, value in known.items():
+                if not isinstance(value, (int | float if name in _NUMBERS else str) | None):
+                    raise _damaged(self.path / "status.json", f"{name} is {value!r}")
         except RunError as error:
             return Status("damaged", error=str(error))
-        known = {field.name for field in dataclasses.fields(Status)}
-        return Status(
-            **{"created": identity.get("created"), **{k: v for k, v in record.items() if k in known}}
-        )
+        return Status(**{"created": identity.get("created"), **known})
 
     def update_status(self, **changes: Any) -> Status:
         """Replace ``status.json`` with ``changes`` applied and return the new status.
@@ -145,6 +163,9 @@ class Run:
             changes = {"started": now, "finished": None, "error": None, **changes}
         if changes.get("state") in ("done", "failed", "stopped"):
             changes = {"finished": now, **changes}
+            if current.state == "running" and current.started:
+                spent = current.spent + max(0.0, changes["finished"] - current.started)
+                changes = {"spent": spent, **changes}
         status = dataclasses.replace(current, **{"updated": now, **changes})
         self._write("status.json", to_json(dataclasses.asdict(status)))
         return status
@@ -169,14 +190,14 @@ class Run:
             raise storage_error(error, path) from None
 
     def history(self, kind: str | None = None) -> list[dict[str, Any]]:
-        """Return the events that count (see :func:`effective`), all or those of one kind."""
-        events = effective(self.history_since(0)[0])
-        return [event for event in events if kind is None or event.get("kind") == kind]
+        """Return the events that count (see :class:`History`), all or those of one kind."""
+        history = History().refresh(self)
+        return history.events if kind is None else history.of(kind)
 
     def history_since(self, offset: int) -> tuple[list[dict[str, Any]], int]:
         """Return the raw events after byte ``offset`` and the offset to ask for next (0 at first).
 
-        Collect them and show ``effective(collected)``: a resumed run takes back some that were sent before.
+        A :class:`History` tells which of them count: a resumed run takes back some that were sent before.
         """
         try:
             with open(self.path / "metrics.jsonl", "rb") as file:
@@ -187,15 +208,7 @@ class Run:
         except OSError as error:
             raise storage_error(error, self.path / "metrics.jsonl") from None
         content = content[: content.rfind(b"\n") + 1]  # the last line may still be on its way
-        events = []
-        for line in content.splitlines():
-            try:
-                event = json.loads(line)
-            except ValueError:
-                continue  # half a line of a trainer that was killed
-            if isinstance(event, dict):
-                events.append(event)
-        return events, offset + len(content)
+        return parse_events(content), offset + len(content)
 
     def tail_log(self, n: int = 200) -> str:
         """Return the last ``n`` lines of the log; of a progress bar only its last state."""
@@ -260,6 +273,34 @@ class Run:
             return load(_read(path))
         except SafetensorError as error:
             raise _damaged(path, str(error)) from None
+
+    def evaluation(self) -> dict[str, Any] | None:
+        """Return the evaluation table (:class:`Evaluation` as data), None before there is one.
+
+        Raises :class:`RunError` when it is damaged.
+        """
+        if not self.has("evaluation.json"):
+            return None
+        table = self._load("evaluation.json")
+        parts = (("rows", _ROW), ("differences", _DIFFERENCE))
+        sound = (
+            {"verdict", "way", "shot"} <= table.keys()
+            and all(isinstance(table.get(part), list) for part, _ in parts)
+            and all(
+                isinstance(row, dict) and keys <= row.keys() for part, keys in parts for row in table[part]
+            )
+            and table["rows"]
+        )
+        if not sound:
+            raise _damaged(self.path / "evaluation.json", "not an evaluation table")
+        return table
+
+    def device(self) -> str:
+        """Return what trains or trained the run, for example "cpu"; empty if nobody wrote it down."""
+        try:
+            return str(self._load("environment.json").get("device", ""))
+        except RunError:
+            return ""
 
     def size(self) -> int:
         """Return the bytes that the folder takes on disk."""
@@ -434,33 +475,6 @@ class RunStore:
         run = self.get(id)
         run._write("run.json", to_json({**run._identity(), "name": _clean(name)}, indent=1))
         return run
-
-
-def effective(events: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return ``events`` without those that a later attempt did again, so that steps only grow.
-
-    After a mark (``{"kind": "resumed", "step": k}`` of the trainer, ``{"kind": "attempt"}`` of its parent)
-    the first event of a kind supersedes the earlier ones of that kind (and ``stage``, if they have one) from
-    its own step on, and all those above step k. Kinds that do not come again, such as those of a finished
-    pre-training, stay.
-    """
-    kept: list[dict[str, Any]] = []
-    again: set[tuple[Any, Any]] | None = None  # what has come again since the last mark; None: no mark yet
-    limit = math.inf
-    for event in events:
-        series, step = (event.get("kind"), event.get("stage")), event.get("step", math.nan)
-        if series[0] in ("attempt", "resumed"):
-            again, limit = set(), event.get("step", math.inf)
-        elif again is not None and step == step and series not in again:
-            again.add(series)
-            kept = [
-                old
-                for old in kept
-                if (old.get("kind"), old.get("stage")) != series
-                or not (old.get("step", math.nan) >= step or old.get("step", math.nan) > limit)
-            ]
-        kept.append(event)
-    return kept
 
 
 def _read(path: Path) -> bytes:

@@ -80,7 +80,7 @@ def supervise(run: Run, command: Sequence[str] = TRAINER, *, grace: float = GRAC
     Raises :class:`MetalabError` when the folder cannot be written.
     """
     run.update_status(pid=os.getpid(), host=socket.gethostname())
-    slots, seen = _slots(), -1
+    slots, seen = slots_here(), -1
     with _ticket(make_folder(home() / "slots" / socket.gethostname())) as ahead:
         while True:
             if run.stop_requested():
@@ -187,7 +187,8 @@ def _last_line(run: Run, start: int) -> str:
     return next((line for line in reversed(run.tail_log(50).split("\n")) if line.strip()), "").strip()
 
 
-def _slots() -> int:
+def slots_here() -> int:
+    """Return how many runs may train at a time (``METALAB_SLOTS``; 0: no limit). Raises :class:`JobError`."""
     text = os.environ.get("METALAB_SLOTS", "1")
     if not text.isdecimal():
         raise JobError(

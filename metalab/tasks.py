@@ -100,11 +100,15 @@ class TaskShape:
 
 
 class TaskSource(Protocol):
-    """Draws tasks. Splits share no class; images come as (C, H, W) floats in 0..1, ink or light = 1."""
+    """Draws tasks. Splits share no class; images come as (C, H, W) floats in 0..1, ink or light = 1.
+
+    ``endless``: examples are made anew from the originals each time, so a class has no number of them.
+    """
 
     name: str
     channels: int
     size: int
+    endless: bool
 
     def class_names(self, split: Split) -> dict[int, str]:
         """Map the class ids of ``split`` to readable names (may be empty)."""
@@ -128,6 +132,14 @@ class TaskSource(Protocol):
 
     def labelled_batch(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Draw ``n`` images with class numbers 0..n_train_classes-1 from meta-train, for pre-training."""
+        ...
+
+    def draw(self, ids: Tensor, generator: torch.Generator) -> Tensor:
+        """Return one example (n, C, H, W) of each class id (n,)."""
+        ...
+
+    def originals(self, split: Split) -> dict[str, list[bytes]]:
+        """Map each class of ``split``, not turned, to digests of what its examples are made of."""
         ...
 
     @property

@@ -45,7 +45,7 @@ def work(run: Run, mirror: Mirror) -> None:
     """Pre-train, meta-train and evaluate ``run``, resuming from its last checkpoint if there is one."""
     config = run.config
     device = choose_device(config.device)
-    run.write_json("environment", environment())
+    run.write_json("environment", environment(device))
     source = create_source(config, device)
     reporter = _Reporter(run, mirror)
 
@@ -85,6 +85,7 @@ def work(run: Run, mirror: Mirror) -> None:
     frozen = backbone.frozen_copy()
     for item in evaluate(learner, frozen, source, shape, config.test_tasks):
         if isinstance(item, Evaluation):
+            run.write_arrays("accuracies", item.accuracies)
             run.write_json("evaluation", item.as_dict())
             mirror.evaluation(item)
         else:
@@ -134,9 +135,11 @@ class _Reporter:
             raise Stopped
 
 
-def environment() -> dict[str, str]:
+def environment(device: torch.device) -> dict[str, str]:
     """Return what a result may depend on besides configuration and code."""
+    cuda = device.type == "cuda"
     return {
+        "device": f"{device} ({torch.cuda.get_device_name(device)})" if cuda else str(device),
         "format": str(FORMAT),
         "python": platform.python_version(),
         "torch": torch.__version__,

@@ -18,7 +18,7 @@ import pytest
 
 from metalab.config import Config
 from metalab.errors import JobError, RunError, StorageError
-from metalab.jobs import LocalBackend
+from metalab.jobs import LocalBackend, Watch
 from metalab.runs import Run, RunStore, Status
 
 PRELUDE = """
@@ -445,3 +445,23 @@ def test_the_supervisor_stays_small():
         [sys.executable, "-c", script], cwd=folder, capture_output=True, check=True
     ).stdout
     assert not {"torch", "numpy", "streamlit"} & set(json.loads(output))
+
+
+def test_each_end_is_told_once(store):
+    done, failed, gone = (new(store) for _ in range(3))
+    watch = Watch(backend(store))
+    assert watch.ended() == []
+    locks = []
+    for run in (done, failed, gone):
+        run.update_status(state="running")
+        locks.append(run.lock())
+    assert watch.ended() == [], "still at it"
+    done.update_status(state="done")
+    for lock in locks:
+        os.close(lock)
+    gone.update_status(state="stopped")
+    store.delete(gone.id)
+    told = watch.ended()
+    assert [(run.id, status.state) for run, status in told] == [(done.id, "done"), (failed.id, "failed")]
+    assert "disappeared" in told[1][1].error
+    assert watch.ended() == []

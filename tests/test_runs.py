@@ -10,7 +10,8 @@ import pytest
 
 from metalab.config import FORMAT, Config
 from metalab.errors import RunError, StorageError
-from metalab.runs import Run, RunStore, effective
+from metalab.history import History
+from metalab.runs import Run, RunStore
 from metalab.storage import atomic_write
 
 CONFIG = Config.model_construct()  # the defaults; what they mean is tested elsewhere
@@ -131,6 +132,11 @@ def _identity(run: Run, **changes: object) -> None:
     (run.path / "run.json").write_text(json.dumps({**record, **changes}))
 
 
+def _status(run: Run, **changes: object) -> None:
+    record = json.loads((run.path / "status.json").read_text())
+    (run.path / "status.json").write_text(json.dumps({**record, **changes}))
+
+
 DAMAGE = {
     "no status": (lambda run: (run.path / "status.json").unlink(), "status.json: missing"),
     "no identity": (lambda run: (run.path / "run.json").unlink(), "run.json: missing"),
@@ -140,6 +146,8 @@ DAMAGE = {
     "a list": (lambda run: (run.path / "status.json").write_text("[]"), "not a JSON object"),
     "a folder": (lambda run: (os.unlink(run.path / "run.json"), (run.path / "run.json").mkdir()), "run.json"),
     "a state of tomorrow": (lambda run: (run.path / "status.json").write_text('{"state": "x"}'), "state 'x'"),
+    "words for numbers": (lambda run: _status(run, step="many"), "step is 'many'"),
+    "numbers for words": (lambda run: _status(run, error=7), "error is 7"),
     "another format": (lambda run: _identity(run, format=FORMAT + 1), f"run format {FORMAT + 1}.*update"),
 }
 
@@ -183,6 +191,15 @@ def test_status_times_follow_the_state(run):
     again = run.update_status(state="running")
     assert (again.error, again.finished, again.step) == (None, None, 2)
     assert again.started > first.started
+
+
+def test_time_counts_all_attempts(run):
+    run.update_status(state="running", started=1000.0)
+    assert run.update_status(state="stopped", finished=1060.0).elapsed() == 60
+    assert run.update_status(state="queued", started=None, finished=None).elapsed() == 60
+    now = run.update_status(state="running").started
+    assert 60 <= run.status().elapsed() < 120
+    assert run.update_status(state="done", finished=now + 5).elapsed() == 65
 
 
 def test_unknown_status_fields_are_refused(run):
@@ -309,7 +326,7 @@ def test_steps_that_are_done_again_supersede_the_earlier_ones(run):
     while offset < (run.path / "metrics.jsonl").stat().st_size:
         events, offset = run.history_since(offset)
         collected += events
-    assert effective(collected) == run.history()
+    assert History(collected).events == run.history()
 
 
 def test_an_attempt_without_a_checkpoint_supersedes_from_its_first_step():
@@ -317,7 +334,7 @@ def test_an_attempt_without_a_checkpoint_supersedes_from_its_first_step():
         return {"kind": kind, "step": step, "try": attempt, **more} if step is not None else {"kind": kind}
 
     def shown(*events: dict[str, object]) -> list[tuple[object, object]]:
-        return [(e["step"], e["try"]) for e in effective(events) if "try" in e]
+        return [(e["step"], e["try"]) for e in History(events).events if "try" in e]
 
     first = [event("train", step) for step in (1, 2, 3)]
     attempt = event("attempt")

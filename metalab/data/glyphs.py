@@ -21,7 +21,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from metalab.data.sampling import check_groups, choose_classes, episode, largest_way
+from metalab.data.sampling import check_groups, choose_classes, digests, episode, largest_way
 from metalab.errors import MetalabError
 from metalab.storage import atomic_write, home
 from metalab.tasks import SPLITS, Split, TaskBatch, TaskShape
@@ -262,6 +262,7 @@ class GlyphSource:
 
     name = "glyphs"
     channels = 1
+    endless = True
 
     def __init__(
         self,
@@ -324,15 +325,25 @@ class GlyphSource:
         classes = choose_classes(groups, n_tasks, shape.way, generator)
         per_class = shape.shot + shape.query
         ids = classes.unsqueeze(-1).expand(-1, -1, per_class).reshape(-1)
-        images = self._draw(ids, generator).view(n_tasks, shape.way, per_class, 1, self.size, self.size)
+        images = self.draw(ids, generator).view(n_tasks, shape.way, per_class, 1, self.size, self.size)
         return episode(images, classes, shape)
 
     def labelled_batch(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Draw ``n`` images (n, 1, size, size) and class numbers (n,) from meta-train, upright."""
         labels = torch.randint(len(self._train), (n,), device=self.device, generator=generator)
-        return self._draw(self._train[labels], generator), labels
+        return self.draw(self._train[labels], generator), labels
 
-    def _draw(self, ids: Tensor, generator: torch.Generator) -> Tensor:
+    def originals(self, split: Split) -> dict[str, list[bytes]]:
+        """Map each character of ``split`` to digests of its pen lines, one a font that has it."""
+        return {
+            self.glyphs.characters[number]: digests(
+                self.glyphs.fields.narrow(0, int(self.glyphs.first[number]), int(self.glyphs.count[number]))
+            )
+            for ids in self.glyphs.classes(split).values()
+            for number in ids
+        }
+
+    def draw(self, ids: Tensor, generator: torch.Generator) -> Tensor:
         """Draw each class id (n,) once, differently each time: (n, 1, size, size) in 0..1."""
         n, size = len(ids), self.size
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from metalab.data.sampling import check_groups, choose_classes, episode, largest_way
+from metalab.data.sampling import check_groups, choose_classes, digests, episode, largest_way
 from metalab.errors import DataError
 from metalab.tasks import Split, TaskBatch, TaskShape
 
@@ -29,6 +29,7 @@ class PoolSource:
     episodes: str = "mixed"
     rotations: bool = False
     hint: str = ""
+    endless = False
     _table: Tensor = field(init=False, repr=False)
     _count: Tensor = field(init=False, repr=False)
 
@@ -112,12 +113,22 @@ class PoolSource:
             raise DataError(
                 "this source has no classes to train on", where=self.name, fix="Train on another source"
             )
-        device = self._train.device
-        labels = torch.randint(len(self._train), (n,), device=device, generator=generator)
-        classes = self._train[labels]
-        rows = classes // 4
-        column = (torch.rand(n, device=device, generator=generator) * self._count[rows]).long()
-        return quarter_turns(self.images[self._table[rows, column]], classes % 4), labels
+        labels = torch.randint(len(self._train), (n,), device=self._train.device, generator=generator)
+        return self.draw(self._train[labels], generator), labels
+
+    def draw(self, ids: Tensor, generator: torch.Generator) -> Tensor:
+        """Pick one image of each class id (n,) at random: (n, C, size, size)."""
+        rows = ids // 4
+        column = (torch.rand(len(ids), device=rows.device, generator=generator) * self._count[rows]).long()
+        return quarter_turns(self.images[self._table[rows, column]], ids % 4)
+
+    def originals(self, split: Split) -> dict[str, list[bytes]]:
+        """Map each class of ``split``, upright, to digests of its images."""
+        return {
+            self.names[number]: digests(self.images[self._table[number, : int(self._count[number])]])
+            for ids in self.splits.get(split, {}).values()
+            for number in ids
+        }
 
 
 def quarter_turns(images: Tensor, turns: Tensor) -> Tensor:

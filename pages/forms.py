@@ -1,0 +1,178 @@
+"""The form of a run, made from the one configuration; what is filled in stays with the browser session."""
+
+from __future__ import annotations
+
+import typing
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+from pydantic.fields import FieldInfo
+
+from metalab.config import Config
+
+SOURCES = {
+    "glyphs": "Characters (embedded)",
+    "omniglot": "Omniglot (a folder of its zips)",
+    "image-folder": "Own images (a zip, or a folder on the server)",
+}
+
+
+def draft() -> dict[str, Any]:
+    """Return what this session has filled in so far, on Tasks and on Train alike: setting → value."""
+    return st.session_state.setdefault("draft", {})
+
+
+def fill_in(config: Config, name: str) -> None:
+    """Let the form show ``config`` and ``name`` the next time it is opened."""
+    values = config.model_dump(mode="json")
+    values[f"data-{config.source}"] = values.pop("data") or ""
+    for option, value in values.pop("options").items():
+        values[f"{config.metalearner}-{option}"] = value
+    st.session_state["draft"] = {**values, "name": name}
+
+
+def open_form(page: str) -> None:
+    """Begin ``page``: its fields show the draft, whatever fields of the same name another page had."""
+    if st.session_state.get("form-page") != page:
+        st.session_state["form-page"] = page
+        for key in [key for key in st.session_state if str(key).startswith("set-")]:
+            del st.session_state[key]
+
+
+def keyed(name: str, default: Any) -> str:
+    """Return the key of the widget for ``name``, holding what was filled in before, else ``default``."""
+    key = f"set-{name}"
+    if key not in st.session_state:
+        st.session_state[key] = draft().get(name, default)
+    return key
+
+
+def control(name: str, info: FieldInfo) -> Any:
+    """Show the form field that fits the setting ``info`` and return its value."""
+    label, help, default = info.title or name, info.description, info.default
+    kinds = (info.annotation, *typing.get_args(info.annotation))
+    literal = next((kind for kind in kinds if typing.get_origin(kind) is typing.Literal), None)
+    limits = {
+        limit: getattr(item, limit)
+        for item in info.metadata
+        for limit in ("ge", "le")
+        if hasattr(item, limit)
+    }
+    value: Any
+    if literal is not None and Path not in kinds:
+        value = st.selectbox(label, typing.get_args(literal), help=help, key=keyed(name, default))
+    elif bool in kinds:
+        value = st.toggle(label, help=help, key=keyed(name, default))
+    elif int in kinds:
+        empty = {"value": None, "placeholder": "automatic"} if type(None) in kinds else {}
+        value = st.number_input(
+            label,
+            min_value=limits.get("ge"),
+            max_value=limits.get("le"),
+            step=1,
+            help=help,
+            key=keyed(name, default),
+            **empty,
+        )
+    elif float in kinds:
+        value = st.number_input(
+            label, min_value=None, step=None, format="%g", help=help, key=keyed(name, float(default))
+        )
+    else:
+        value = st.text_input(label, help=help, key=keyed(name, str(default or ""))) or default
+    draft()[name] = value
+    return value
+
+
+def field(name: str) -> Any:
+    """Show the form field of setting ``name`` and return its value."""
+    return control(name, Config.model_fields[name])
+
+
+def options_of(metalearner: str) -> dict[str, Any]:
+    """Show the options of a meta-learner and return those that differ from its defaults."""
+    from metalab.metalearners import get_metalearner
+
+    fields = get_metalearner(metalearner).Options.model_fields
+    values = {name: control(f"{metalearner}-{name}", info) for name, info in fields.items()}
+    return {name: value for name, value in values.items() if value != fields[name].default}
+
+
+def source_fields() -> dict[str, Any]:
+    """Show where tasks come from and return the settings."""
+    source = st.selectbox(
+        "Data source",
+        list(SOURCES),
+        format_func=SOURCES.get,
+        key=keyed("source", "glyphs"),
+        help="Where the many earlier tasks come from. Classes are split so that meta-train, meta-validation "
+        "and meta-test share none.",
+    )
+    draft()["source"], name = source, f"data-{source}"
+    if source == "glyphs":
+        return {"source": source}
+    key = keyed(name, "")
+    if source == "image-folder":
+        upload = st.file_uploader(
+            "A zip with one folder per class",
+            type="zip",
+            help="For meta-training ten classes or more: they are split 60/20/20 into meta-train, "
+            "meta-validation and meta-test. With fewer, go to *Adapt*.",
+        )
+        if upload is not None and st.session_state.get("taken-upload") != upload.file_id:
+            from metalab.data.folder import keep_upload
+
+            st.session_state[key] = str(keep_upload(upload.getvalue(), upload.name))
+            st.session_state["taken-upload"] = upload.file_id
+    data = st.text_input("Path on the server", key=key, placeholder="/data/omniglot")
+    draft()[name] = data
+    return {"source": source, "data": data or None}
+
+
+def task_fields() -> dict[str, Any]:
+    """Show the shape of a task and return the settings."""
+    values, columns = {}, st.columns(3)
+    for column, name in zip(columns, ("way", "shot", "query"), strict=True):
+        with column:
+            values[name] = field(name)
+    if draft().get("source") != "image-folder":
+        values["episodes"] = field("episodes")
+    return values
+
+
+def run_form() -> Config:
+    """Show all settings and return them; raises :class:`ConfigError` while they contradict each other."""
+    from metalab.metalearners import family, metalearners
+
+    st.markdown("##### 1 · Data and task")
+    values = source_fields() | task_fields()
+    st.markdown("##### 2 · Method")
+    known = metalearners()
+    values["metalearner"] = st.selectbox(
+        "Meta-learner",
+        list(known),
+        format_func=lambda name: f"{known[name].label} · {family(known[name])}",
+        key=keyed("metalearner", Config.model_fields["metalearner"].default),
+        help=Config.model_fields["metalearner"].description,
+    )
+    draft()["metalearner"] = values["metalearner"]
+    st.caption(known[values["metalearner"]].summary)
+    st.markdown("##### 3 · Training")
+    columns = st.columns(2)
+    for column, name in zip(columns, ("steps", "meta_batch"), strict=True):
+        with column:
+            values[name] = field(name)
+    with st.expander("Advanced"):
+        values["options"] = options_of(values["metalearner"])
+        groups: dict[str, list[str]] = {}
+        for name, info in Config.model_fields.items():
+            if name not in (*values, "data", "episodes", "application"):
+                groups.setdefault(info.json_schema_extra["group"], []).append(name)
+        for group, names in groups.items():
+            st.caption(group)
+            columns = st.columns(2, vertical_alignment="bottom")
+            for number, name in enumerate(names):
+                with columns[number % 2]:
+                    values[name] = field(name)
+    return Config.create(**values)

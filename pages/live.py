@@ -1,0 +1,101 @@
+"""A run while it is watched: state, progress, curves and log, refreshed once a second and nothing else."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from metalab.history import History
+from metalab.jobs import LocalBackend
+from metalab.plots_runs import accuracy_curves, loss_curves
+from metalab.runs import Run, Status
+from pages.charts import steady_chart
+from pages.common import duration, errors_in_place
+
+STAGES = {
+    "pre-training": "Pre-training the backbone (step 2)",
+    "meta-training": "Meta-training (step 3)",
+    "evaluating": "Evaluating on held-out tasks (step 4)",
+    "drawing": "Drawing features before and after",
+}
+
+CURVES = {"Loss": loss_curves, "Accuracy": accuracy_curves}
+
+
+def history_of(run: Run) -> History:
+    """Return the history so far, reading only what is new since the last look of this session."""
+    known = st.session_state.setdefault("histories", {})
+    return known.setdefault(run.id, History()).refresh(run)
+
+
+def headline(run: Run, status: Status, history: History) -> None:
+    """Show state, progress, rate, time left, device and memory."""
+    train, unit = history.of("train"), "images" if status.stage == "pre-training" else "tasks"
+    memory = next((event["memory"] for event in reversed(train) if event.get("memory")), None)
+    device = run.device() or "–"
+    trained = f"{train[-1]['step']:,}" if train else "–"
+    facts = {
+        "State": status.state,
+        "Step of this stage"
+        if status.active
+        else "Meta-training steps": f"{status.step:,} / {status.steps:,}"
+        if status.active and status.steps
+        else trained,
+        "Time, all attempts": duration(status.elapsed()),
+        "Left in this stage": duration(status.eta if status.active else None),
+        "Rate": f"{status.rate:,.1f} {unit}/s" if status.active and status.rate else "–",
+        "Device, peak memory": f"{device}, {memory / 1e9:.1f} GB" if memory else device,
+    }
+    # The usual size of a metric leaves room for three side by side.
+    st.html("<style>.st-key-facts [data-testid=stMetricValue] {font-size: 1.25rem}</style>")
+    with st.container(horizontal=True, gap="medium", key="facts"):
+        for label, value in facts.items():
+            st.metric(label, value, width="content")
+    if status.active:
+        words = status.message if status.state == "queued" else STAGES.get(status.stage, "Starting")
+        if status.stage == "evaluating":
+            words += f" · {status.message} (tasks × methods)"
+        st.progress(min(1.0, status.step / status.steps) if status.steps else 0.0, words)
+    if status.error:
+        st.error(status.error, icon=":material/error:")
+
+
+def curves(histories: dict[str, History], key: str, waiting: bool) -> None:
+    """Show loss and accuracy of the runs by name; on a phone one below the other."""
+    if not any(
+        history.of(kind) for history in histories.values() for kind in ("pretrain", "train", "validation")
+    ):
+        st.caption("The curves appear with the first steps." if waiting else "No step was taken yet.")
+        return
+    for column, (name, draw) in zip(st.columns(2), CURVES.items(), strict=True):
+        with column:
+            steady_chart(draw(histories), f"{key}-{name}", f"{name} over the steps of {', '.join(histories)}")
+
+
+def best_so_far(history: History, active: bool) -> None:
+    """Say which look at meta-validation was best."""
+    looks = [event for event in history.of("validation") if event.get("accuracy") is not None]
+    if looks:
+        best = max(looks, key=lambda event: event["accuracy"])
+        st.caption(
+            f"Best on meta-validation{' so far' if active else ''}: **{best['accuracy']:.1%}** "
+            f"± {best.get('interval') or 0:.1%} at step {best['step']:,}. These are kept. Training tasks "
+            "may have more classes (*Training way*), so their accuracy can lie lower."
+        )
+
+
+def live(run: Run, others: list[Run], backend: LocalBackend, was_active: bool) -> None:
+    """The only part that refreshes while ``run`` is active; ``others`` are drawn beside it."""
+    with errors_in_place():
+        status = backend.status(run)
+        if was_active and not status.active:
+            st.rerun()
+        history = history_of(run)
+        headline(run, status, history)
+        best_so_far(history, status.active)
+        names = {run.id: run.name}
+        for other in others:
+            names[other.id] = other.name if other.name not in names.values() else f"{other.name} ({other.id})"
+        histories = {names[one.id]: history_of(one) for one in (run, *others)}
+        curves(histories, run.id, status.active)
+        with st.expander("Log"):
+            st.code(run.tail_log(60) or "The log is empty.", language=None, height=240)

@@ -1,0 +1,120 @@
+"""Tasks: choose what to learn from, see the classes and tasks, and check that nothing leaks."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from metalab.config import Config
+from metalab.splits import NAMES, Leakage, SplitSummary, summarise
+from metalab.tasks import SPLITS, Split, TaskShape, task_at
+from pages.common import CHART, WORDS, data_settings, errors_in_place, source_of
+from pages.forms import open_form, source_fields, task_fields
+from pages.taskview import SHOW, gallery
+
+LIST_SEED = 1
+"""Seed of the fixed lists of tasks that Adapt shows, too: a number means the same task there."""
+LABELS = {split: NAMES[split].capitalize() for split in SPLITS}
+MEANING = {
+    "train": "The many earlier tasks that meta-training learns from.",
+    "validation": "Tasks of other classes, to see during training whether it carries over.",
+    "test": "Tasks of yet other classes, kept for the final figures: held-out tasks.",
+}
+LAST_TASK = 99_999
+
+
+@st.cache_data(show_spinner="Counting …", max_entries=16)
+def counted(config_json: str) -> tuple[dict[Split, SplitSummary], Leakage]:
+    """Return the summary of the splits of a data configuration."""
+    return summarise(source_of(config_json))
+
+
+def task_number() -> int:
+    """Let the user choose the number of a task, kept in the page's address as ``task``."""
+    if "task-number" not in st.session_state:
+        wanted = str(st.query_params.get("task", "0"))
+        st.session_state["task-number"] = min(int(wanted), LAST_TASK) if wanted.isdecimal() else 0
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        number = st.number_input(
+            "Task number",
+            0,
+            LAST_TASK,
+            key="task-number",
+            width=150,
+            help="Its number in a fixed list: the page's address names it, so it can be shared.",
+        )
+        st.button("Another task", icon=":material/shuffle:", on_click=next_task)
+    st.query_params["task"] = str(number)
+    return number
+
+
+def next_task() -> None:
+    """Go on to the next task of the list, at its end to the first."""
+    st.session_state["task-number"] = (st.session_state["task-number"] + 1) % (LAST_TASK + 1)
+
+
+@st.fragment
+@errors_in_place()
+def look(config: Config) -> None:
+    """Show tasks, classes, balance and leakage of one configuration."""
+    settings = data_settings(config)
+    source, (summaries, shared) = source_of(settings), counted(settings)
+    held = [split for split in SPLITS if summaries[split].groups]
+    if st.session_state.get("split") not in held:
+        st.session_state["split"] = held[0]
+    split = st.segmented_control(
+        "Split",
+        held,
+        format_func=LABELS.get,
+        required=True,
+        key="split",
+        help="Splits share no class.  \n"
+        + "  \n".join(f"**{LABELS[split]}**: {MEANING[split]}" for split in held),
+    )
+    groups = source.groups(split)
+    st.caption(f"{MEANING[split]} {summaries[split].n_classes:,} classes, groups: {len(groups)}.")
+    tasks, classes, checks = st.tabs(["Sampled tasks", "Classes", "Balance and leakage"])
+    names = source.class_names(split)
+    with tasks, errors_in_place():
+        shape = TaskShape(config.way, config.shot, config.query)
+        SHOW[config.application](task_at(source, task_number(), split, shape, LIST_SEED), names)
+    with classes:
+        everything = f"All {summaries[split].n_classes:,}"
+        words = {everything: everything} | {name: f"{name} · {len(ids):,}" for name, ids in groups.items()}
+        chosen = st.selectbox(
+            "Group",
+            list(words),
+            format_func=words.get,
+            key=f"group-{split}",
+            help="An alphabet. With *within*, all classes of a task come from one.",
+        )
+        gallery(source, groups.get(chosen) or [i for ids in groups.values() for i in ids], names)
+    with checks:
+        from metalab.plots_runs import class_balance
+
+        (st.error if shared.found else st.success)(shared.words, icon=":material/shield:")
+        st.markdown("**Class balance**", help="Every class should have about as many examples as another.")
+        st.plotly_chart(
+            class_balance(summaries),
+            width="stretch",
+            key="balance",
+            config=CHART,
+            alt="Examples of each class in each split",
+        )
+        turned = " Turned by 90, 180 and 270 degrees, each meta-train class counts as four."
+        drawn = "Each example is drawn anew from a pen line, so no class runs out of examples."
+        st.caption(
+            (drawn if source.endless else "") + (turned if config.rotations and source.endless else "")
+        )
+
+
+open_form("tasks")
+st.title("Tasks")
+st.caption(f"{WORDS['task']} {WORDS['way']}")
+left, right = st.columns([2, 3], gap="large")
+with left, errors_in_place():
+    config = Config.create(**(source_fields() | task_fields()))
+    if st.button("Train on this", type="primary", icon=":material/play_arrow:", width="stretch"):
+        st.session_state["go-view"] = "New run"
+        st.switch_page("pages/train.py")
+    with right:
+        look(config)

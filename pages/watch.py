@@ -1,0 +1,76 @@
+"""Watch a run: choose it, act on it, see it live with others beside it, and read its results."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from metalab.jobs import LocalBackend
+from metalab.runs import Run, RunStore
+from pages.common import choose, evaluation_table, picture, started
+from pages.live import live
+
+
+def buttons(run: Run, backend: LocalBackend) -> None:
+    """Stop or resume, and go on."""
+    status = backend.status(run)
+    with st.container(horizontal=True):
+        if status.active and st.button("Stop", icon=":material/stop:", help="Saves a checkpoint first."):
+            backend.cancel(run)
+            st.toast("Stopping after a checkpoint …")
+        if status.state in ("stopped", "failed") and st.button(
+            "Resume", icon=":material/play_arrow:", type="primary", help=run.resume_hint()
+        ):
+            backend.submit(run)
+            st.rerun()
+        if run.checkpoint("best").is_file() and st.button(
+            "Adapt", icon=":material/visibility:", type="primary"
+        ):
+            st.session_state["go-model"] = run.id
+            st.switch_page("pages/adapt.py")
+        if st.button(
+            "Manage", icon=":material/list:", help="Rename, clone, download or delete it on *Runs*."
+        ):
+            st.session_state["go-run"] = run.id
+            st.switch_page("pages/runs.py")
+
+
+def results(run: Run) -> None:
+    """Show the evaluation table and the stored picture; outside the live part, so that zooms stay."""
+    if evaluation := run.evaluation():
+        from metalab.embeddings import Embedding
+        from metalab.inspection import TaskView
+
+        st.subheader("Does meta-learning help here?")
+        evaluation_table(evaluation)
+        if run.has("view.json"):
+            st.subheader("What adaptation changed")
+            view = TaskView.from_arrays(run.read_arrays("view"), run.read_json("view"))
+            stored = Embedding.from_arrays(run.read_arrays("embedding"), run.read_json("embedding"))
+            picture(view, f"run-{run.id}", stored)
+
+
+def watch(store: RunStore, backend: LocalBackend) -> None:
+    """Watch a run, with others beside it."""
+    runs = {run.id: run for run in store.list()}
+    if not runs:
+        st.info("There is no run yet: fill in a *New run*.", icon=":material/info:")
+        return
+    words = {id: f"{run.name} · {started(run)}" for id, run in runs.items()}
+    columns = st.columns(2)
+    with columns[0]:
+        run = runs[choose("Run", words, "run")]
+    status = backend.status(run)
+    beside = {id: text for id, text in words.items() if id != run.id and runs[id].status().state != "damaged"}
+    st.session_state["beside"] = [id for id in st.session_state.get("beside", []) if id in beside]
+    chosen = columns[1].multiselect(
+        "Draw beside it", list(beside), format_func=beside.get, key="beside", max_selections=9
+    )
+    if status.state == "damaged":
+        st.error(status.error, icon=":material/error:")
+        st.page_link("pages/runs.py", label="Delete it on Runs", icon=":material/list:")
+        return
+    buttons(run, backend)
+    every = 1.0 if status.active else None
+    st.fragment(live, run_every=every)(run, [runs[id] for id in chosen], backend, status.active)
+    if status.state == "done":
+        results(run)

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from browser import MARKS, no_error, shoot
 from playwright.sync_api import Locator, Page, expect
-from test_browser import address, no_error, page, pytestmark, shoot
 
-__all__ = ["address", "page", "pytestmark"]  # fixtures, and the mark of this file
+pytestmark = MARKS
 
 
 @pytest.fixture

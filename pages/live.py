@@ -20,6 +20,13 @@ STAGES = {
 
 CURVES = {"Loss": loss_curves, "Accuracy": accuracy_curves}
 
+STYLE = """<style>
+/* The usual size of a metric leaves room for three side by side. */
+.st-key-facts [data-testid=stMetricValue] {font-size: 1.25rem}
+/* Streamlit greys what a refresh has not reached yet: on a busy machine that would flicker once a second. */
+.st-key-live [data-stale=true] {opacity: 1 !important; transition: none !important}
+</style>"""
+
 
 def history_of(run: Run) -> History:
     """Return the history so far, reading only what is new since the last look of this session."""
@@ -45,8 +52,6 @@ def headline(run: Run, status: Status, history: History) -> None:
         "Rate": f"{status.rate:,.1f} {unit}/s" if status.active and status.rate else "–",
         "Device, peak memory": f"{device}, {memory / 1e9:.1f} GB" if memory else device,
     }
-    # The usual size of a metric leaves room for three side by side.
-    st.html("<style>.st-key-facts [data-testid=stMetricValue] {font-size: 1.25rem}</style>")
     with st.container(horizontal=True, gap="medium", key="facts"):
         for label, value in facts.items():
             st.metric(label, value, width="content")
@@ -85,7 +90,8 @@ def best_so_far(history: History, active: bool) -> None:
 
 def live(run: Run, others: list[Run], backend: LocalBackend, was_active: bool) -> None:
     """The only part that refreshes while ``run`` is active; ``others`` are drawn beside it."""
-    with errors_in_place():
+    with st.container(key="live"), errors_in_place():
+        st.html(STYLE)
         status = backend.status(run)
         if was_active and not status.active:
             st.rerun()

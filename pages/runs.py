@@ -38,6 +38,7 @@ def act(line: Line, store: RunStore, backend: LocalBackend) -> None:
                 name = st.text_input("New name", run.name, key=f"name-{run.id}")
                 if st.form_submit_button("Rename", type="primary"):
                     store.rename(run.id, name)
+                    st.session_state["go-run"] = run.id  # chosen again, so that the box shows the new name
                     st.rerun()
             if st.button("Clone with changes", icon=":material/content_copy:", help="Fills in Train's form."):
                 fill_in(run.config, f"{run.name}, changed")

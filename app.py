@@ -18,7 +18,8 @@ page = st.navigation(
         st.Page("pages/demo.py", title="Demo", icon=":material/slideshow:"),
         st.Page("pages/tasks.py", title="Tasks", icon=":material/category:"),
         st.Page("pages/train.py", title="Train", icon=":material/show_chart:"),
-        st.Page("pages/adapt.py", title="Adapt and see", icon=":material/visibility:"),
+        st.Page("pages/adapt.py", title="Adapt", icon=":material/visibility:"),
+        st.Page("pages/features.py", title="Features", icon=":material/scatter_plot:"),
         st.Page("pages/compare.py", title="Compare", icon=":material/leaderboard:"),
         st.Page("pages/runs.py", title="Runs", icon=":material/list:"),
     ]

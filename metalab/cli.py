@@ -53,6 +53,10 @@ def parser() -> argparse.ArgumentParser:
     action.add_argument("--delete", action="store_true", help="delete it with all its files")
     action.add_argument("--log", action="store_true", help="print the end of its log")
 
+    report = command("report", _report, "write what is known of a run as one HTML file that opens anywhere")
+    report.add_argument("run", help="the run's id (see: runs)")
+    report.add_argument("--out", required=True, type=Path, metavar="FILE", help="where the report goes")
+
     evaluate = command("evaluate", _evaluate, "measure a trained model and the baselines on held-out tasks")
     evaluate.add_argument(
         "--model",
@@ -301,6 +305,16 @@ def _runs(arguments: argparse.Namespace) -> int:
     print(run.config.to_json())
     if run.has("evaluation.json"):
         _table(run.read_json("evaluation"))
+    return 0
+
+
+def _report(arguments: argparse.Namespace) -> int:
+    from metalab.report import report_html
+    from metalab.runs import RunStore
+    from metalab.storage import atomic_write
+
+    atomic_write(arguments.out, report_html(RunStore().get(arguments.run)).encode())
+    print(f"{arguments.out}: open it in any browser")
     return 0
 
 

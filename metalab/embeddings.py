@@ -1,4 +1,4 @@
-"""Features before and after task learning: one joint 2-D picture, and numbers that back it.
+"""Features before and after task learning: one joint picture in 2-D or 3-D, and numbers that back it.
 
 A *stage* is a moment of one task ("pre-trained", "step 1", "adapted"); every stage holds the features of the
 same points, support and query together. All distances are Euclidean: prototypes use them too, and they make
@@ -28,13 +28,14 @@ from numpy.typing import ArrayLike, NDArray
 from metalab.errors import ConfigError, DataError, MetalabError
 
 Method = Literal["umap", "tsne", "pca"]
+DIMENSIONS = (2, 3)
 FEWEST = 5
 """Distinct rows below which a neighbour graph means nothing and the linear picture is drawn instead."""
 
 
 @dataclass(frozen=True, eq=False)
 class Embedding:
-    """A picture of all stages. ``coordinates``: (stages, points, 2) float32, without a unit.
+    """A picture of all stages. ``coordinates``: (stages, points, 2 or 3) float32, without a unit.
 
     ``method`` is what drew it: "pca" when there were too few distinct points for the method asked for.
     """
@@ -58,15 +59,19 @@ class Embedding:
         if (
             coordinates.ndim != 3
             or coordinates.shape[0] != len(embedding.stages)
-            or coordinates.shape[2] != 2
+            or coordinates.shape[2] not in DIMENSIONS
         ):
             what = f"{len(embedding.stages)} stages, but coordinates of shape {coordinates.shape}"
             raise DataError(what, where="stored embedding", fix="Compute it again")
         return embedding
 
 
-def embed(stages: Mapping[str, ArrayLike], method: Method = "umap", seed: int = 0) -> Embedding:
+def embed(
+    stages: Mapping[str, ArrayLike], method: Method = "umap", seed: int = 0, dimensions: int = 2
+) -> Embedding:
     """Draw all ``stages``, name -> features (points, d) in order, with ONE reducer fitted on all of them.
+
+    ``dimensions`` of the picture: 2 or 3.
 
     Each stage is centred and divided by its root-mean-square norm first: moving or scaling all points at
     once changes no neighbour and no nearest prototype, but would push the stages apart as islands. Stages
@@ -79,16 +84,18 @@ def embed(stages: Mapping[str, ArrayLike], method: Method = "umap", seed: int = 
 
     Raises :class:`DataError` for no stage, other points or dimensions from stage to stage (the directions of
     two spaces cannot be matched honestly), fewer than two points, and NaN or infinity; :class:`ConfigError`
-    for an unknown method.
+    for an unknown method or number of dimensions.
     """
-    rows = _align(stages, method)
-    return Embedding(*_reduce(rows, method, seed, tuple(stages)))
+    rows = _align(stages, method, dimensions)
+    return Embedding(*_reduce(rows, method, seed, dimensions, tuple(stages)))
 
 
-def _align(stages: Mapping[str, ArrayLike], method: str) -> NDArray[np.float32]:
-    """Check the input of :func:`embed` and return it centred and scaled: (stages, points, at least 2)."""
+def _align(stages: Mapping[str, ArrayLike], method: str, dimensions: int) -> NDArray[np.float32]:
+    """Check the input of :func:`embed`, return it centred and scaled: (stages, points, >= dimensions)."""
     if method not in get_args(Method):
         raise ConfigError(f"unknown method {method!r}", where="embed", fix=f"Use one of {get_args(Method)}")
+    if dimensions not in DIMENSIONS:
+        raise ConfigError(f"{dimensions} dimensions", where="embed", fix="Use 2 or 3")
     if not stages:
         raise DataError("there are no stages", where="embed", fix="Give features before and after")
     aligned = [_centred(features, name) for name, features in stages.items()]
@@ -102,7 +109,7 @@ def _align(stages: Mapping[str, ArrayLike], method: str) -> NDArray[np.float32]:
     for array in aligned:
         array /= np.sqrt(np.square(array).sum(axis=1).mean()) or 1.0
     rows = np.stack(aligned).astype(np.float32)
-    return np.pad(rows, ((0, 0), (0, 0), (0, 1))) if width == 1 else rows
+    return np.pad(rows, ((0, 0), (0, 0), (0, max(0, dimensions - width))))
 
 
 def _centred(features: ArrayLike, name: str) -> NDArray[np.float64]:
@@ -119,7 +126,7 @@ def _centred(features: ArrayLike, name: str) -> NDArray[np.float64]:
 
 
 def _reduce(
-    rows: NDArray[np.float32], method: str, seed: int, names: tuple[str, ...]
+    rows: NDArray[np.float32], method: str, seed: int, dimensions: int, names: tuple[str, ...]
 ) -> tuple[str, tuple[str, ...], NDArray[np.float32]]:
     """Return the fields of an :class:`Embedding` of ``rows`` (stages, points, d)."""
     from threadpoolctl import threadpool_limits
@@ -130,14 +137,15 @@ def _reduce(
         method = "pca"
     with threadpool_limits(1):  # t-SNE with two threads on two busy cores: eight times slower than with one
         if method == "pca":
-            picture = _pca(flat, seed)
+            picture = _pca(flat, seed, dimensions)
         else:
             order = np.sort(first)  # as they came, so that a small change cannot shuffle them
             neighbours = _neighbours(*rows.shape[:2], len(order))
             fit = _umap if method == "umap" else _tsne
-            picture = fit(flat[order], neighbours, seed)[np.searchsorted(order, first)[inverse.reshape(-1)]]
+            drawn = fit(flat[order], neighbours, seed, dimensions)
+            picture = drawn[np.searchsorted(order, first)[inverse.reshape(-1)]]
     # PCA answers column by column, which safetensors would store wrongly without a word.
-    return method, names, np.ascontiguousarray(picture.reshape(*rows.shape[:2], 2), dtype=np.float32)
+    return method, names, np.ascontiguousarray(picture.reshape(*rows.shape[:2], -1), dtype=np.float32)
 
 
 def _neighbours(stages: int, points: int, rows: int) -> int:
@@ -145,29 +153,32 @@ def _neighbours(stages: int, points: int, rows: int) -> int:
     return min(max(FEWEST, stages * min(15, points // 4)), 60, rows - 1)
 
 
-def _pca(rows: NDArray[np.float32], seed: int) -> NDArray[np.float32]:
+def _pca(rows: NDArray[np.float32], seed: int, dimensions: int) -> NDArray[np.float32]:
     from sklearn.decomposition import PCA
 
-    return PCA(2, random_state=seed).fit_transform(rows) if rows.any() else np.zeros_like(rows[:, :2])
+    if not rows.any():
+        return np.zeros_like(rows[:, :dimensions])
+    picture = PCA(min(dimensions, len(rows)), random_state=seed).fit_transform(rows)
+    return np.pad(picture, ((0, 0), (0, dimensions - picture.shape[1])))
 
 
-def _tsne(rows: NDArray[np.float32], neighbours: int, seed: int) -> NDArray[np.float32]:
+def _tsne(rows: NDArray[np.float32], neighbours: int, seed: int, dimensions: int) -> NDArray[np.float32]:
     from sklearn.manifold import TSNE
 
     perplexity = min(neighbours, (len(rows) - 1) / 3)
-    return TSNE(perplexity=perplexity, init="pca", random_state=seed, n_jobs=1).fit_transform(rows)
+    tsne = TSNE(dimensions, perplexity=perplexity, init="pca", random_state=seed, n_jobs=1)
+    return tsne.fit_transform(rows)
 
 
-def _umap(rows: NDArray[np.float32], neighbours: int, seed: int) -> NDArray[np.float32]:
+def _umap(rows: NDArray[np.float32], neighbours: int, seed: int, dimensions: int) -> NDArray[np.float32]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ImportWarning)  # it says that TensorFlow is missing
         from umap import UMAP
 
     # n_jobs=1 is what a fixed seed allows; asking for it, there is nothing to warn of.
     # A wide min_dist: the points of a class stay apart, so that each can be seen and hovered over.
-    return UMAP(n_neighbors=neighbours, min_dist=0.5, init="pca", random_state=seed, n_jobs=1).fit_transform(
-        rows
-    )
+    umap = UMAP(neighbours, dimensions, min_dist=0.5, init="pca", random_state=seed, n_jobs=1)
+    return umap.fit_transform(rows)
 
 
 # Scores
@@ -188,7 +199,7 @@ class Scores:
 
 
 def scores(features: ArrayLike, labels: ArrayLike, coordinates: ArrayLike | None = None) -> Scores:
-    """Score ``features`` (points, d) with class ``labels`` (points,), and their picture (points, 2) if given.
+    """Score ``features`` (points, d) with class ``labels`` (points,), and their picture, if there is one.
 
     All are None for constant features; silhouette and neighbour accuracy for a single class, or when every
     point is alone in its class; trustworthiness without a picture, for a constant one, or below three
@@ -285,7 +296,12 @@ class BackgroundEmbedder:
         self._pool = _worker()
 
     def submit(
-        self, key: Hashable, stages: Mapping[str, ArrayLike], method: Method = "umap", seed: int = 0
+        self,
+        key: Hashable,
+        stages: Mapping[str, ArrayLike],
+        method: Method = "umap",
+        seed: int = 0,
+        dimensions: int = 2,
     ) -> None:
         """Have :func:`embed` done under ``key``; costs nothing for a known key, so call it at every rerun.
 
@@ -295,7 +311,7 @@ class BackgroundEmbedder:
             if key in self._jobs:
                 self._jobs.move_to_end(key)
                 return
-            arguments = (_align(stages, method), method, seed, tuple(stages))
+            arguments = (_align(stages, method, dimensions), method, seed, dimensions, tuple(stages))
             self._jobs[key] = _Job(self._start(arguments), arguments)
             while len(self._jobs) > self._cache:
                 self._jobs.popitem(last=False)[1].future.cancel()
@@ -363,7 +379,7 @@ def _settle() -> None:
 
 def _warm_up() -> None:
     with suppress(ImportError):  # told to whoever asks for UMAP
-        _umap(np.random.default_rng(0).normal(size=(20, 4)).astype(np.float32), FEWEST, 0)
+        _umap(np.random.default_rng(0).normal(size=(20, 4)).astype(np.float32), FEWEST, 0, 2)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -58,7 +58,11 @@ class Difference:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A table of results on one list of held-out tasks; ``verdict`` has one sentence a meta-learner."""
+    """A table of results on one list of held-out tasks; ``verdict`` has one sentence a meta-learner.
+
+    ``accuracies`` (n_tasks,) of each method, task by task: with them two evaluations on the same tasks can
+    be paired.
+    """
 
     rows: list[Row]
     differences: list[Difference]
@@ -67,10 +71,13 @@ class Evaluation:
     shot: int
     split: Split
     seed: int
+    accuracies: dict[str, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
 
     def as_dict(self) -> dict:
-        """Return plain JSON-able data."""
-        return asdict(self)
+        """Return plain JSON-able data, without ``accuracies``."""
+        table = asdict(self)
+        del table["accuracies"]
+        return table
 
 
 def evaluate(
@@ -171,7 +178,7 @@ def tabulate(
     sentences = " ".join(verdict(row, rows, differences) for row in rows if row.kind == "metalearner")
     if rows and rows[0].tasks < FEW_TASKS:
         sentences += f" Only {rows[0].tasks} tasks were measured: too few to rely on."
-    return Evaluation(rows, differences, sentences, shape.way, shape.shot, split, TEST_SEED)
+    return Evaluation(rows, differences, sentences, shape.way, shape.shot, split, TEST_SEED, dict(values))
 
 
 def least_gain(evaluation: Mapping[str, Any], method: str) -> dict[str, Any] | None:

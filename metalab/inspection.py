@@ -17,20 +17,28 @@ from metalab.backbones import Backbone
 from metalab.baselines import nearest_centroid
 from metalab.embeddings import Embedding, Scores, linear_cka, scores
 from metalab.metalearners import MetaLearner
-from metalab.tasks import Task
+from metalab.metalearners.base import task_loss
+from metalab.tasks import Examples, Task
 
 BEFORE = "pre-trained"
 """Name of the stage before meta-learning: the pre-trained backbone, classified by nearest centroid."""
+MAX_STAGES = 24
+"""States of a path that are looked at: enough to draw, however many inner steps there are."""
 
 
 @dataclass(frozen=True, eq=False)
 class Stage:
-    """One moment. ``features`` (points, d) float32, ``probabilities`` (n_query, way), ``accuracy`` 0..1."""
+    """One moment. ``features`` (points, d) float32, ``probabilities`` (n_query, way), ``accuracy`` 0..1.
+
+    ``support_loss`` is the mean cross-entropy on the support set, which an inner loop descends; None where
+    there is none: before meta-learning, and in transductive methods, which judge the query set as a whole.
+    """
 
     name: str
     features: NDArray[np.float32]
     probabilities: NDArray[np.float32]
     accuracy: float
+    support_loss: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,19 +69,42 @@ class TaskView:
         """Return for each query example (n_query,) whether ``stage`` predicts it rightly."""
         return stage.probabilities.argmax(1) == self.labels[~self.support]
 
+    def loss(self, stage: Stage) -> float:
+        """Return the mean cross-entropy of ``stage`` on the query set, in nats."""
+        chances = stage.probabilities[np.arange(len(stage.probabilities)), self.labels[~self.support]]
+        return float(-np.log(chances.clip(1e-12)).mean())
+
+    def confidence(self, stage: Stage) -> float:
+        """Return the mean probability, 0..1, that ``stage`` gives to what it predicts for the query set."""
+        return float(stage.probabilities.max(1).mean())
+
+    def surest_mistakes(self, stage: Stage, most: int = 10) -> NDArray[np.int64]:
+        """Return which query examples ``stage`` gets wrong, the most confident first, at most ``most``."""
+        order = np.argsort(-stage.probabilities.max(1), kind="stable")
+        return order[~self.right(stage)[order]][:most]
+
     def to_arrays(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """Return the arrays and the JSON-able rest, for the run store."""
         arrays = {"images": self.images, "labels": self.labels, "support": self.support}
         for number, stage in enumerate(self.stages):
             arrays |= {f"features.{number}": stage.features, f"probabilities.{number}": stage.probabilities}
-        stages = [{"name": stage.name, "accuracy": stage.accuracy} for stage in self.stages]
+        stages = [
+            {"name": stage.name, "accuracy": stage.accuracy, "support_loss": stage.support_loss}
+            for stage in self.stages
+        ]
         return arrays, {"classes": self.classes, "stages": stages, "seconds": self.seconds}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], metadata: Mapping[str, Any]) -> TaskView:
         """Undo :meth:`to_arrays`."""
         stages = [
-            Stage(item["name"], arrays[f"features.{i}"], arrays[f"probabilities.{i}"], item["accuracy"])
+            Stage(
+                item["name"],
+                arrays[f"features.{i}"],
+                arrays[f"probabilities.{i}"],
+                item["accuracy"],
+                item.get("support_loss"),  # views of earlier versions have none
+            )
             for i, item in enumerate(metadata["stages"])
         ]
         return cls(
@@ -92,7 +123,8 @@ def inspect_task(
 ) -> TaskView:
     """Adapt to ``task`` and look at every stage: the pre-trained backbone, then each state of the path.
 
-    ``classes`` names the task's classes in the order of its labels.
+    Of a path of more than :data:`MAX_STAGES` states as many are kept, evenly. ``classes`` names the task's
+    classes in the order of its labels.
     """
     x = torch.cat([task.support.x, task.query.x])
     started = time.perf_counter()
@@ -102,12 +134,16 @@ def inspect_task(
 
     stages = [_stage(BEFORE, pretrained(x), nearest_centroid(pretrained)(task, 0), task)]
     n_support = len(task.support.y)
-    for name, state in metalearner.path(task.support, task.way).items():
-        features = metalearner.features(state, x)
-        logits = metalearner.classify(state, features[n_support:])
+    path = list(metalearner.path(task.support, task.way).items())
+    kept = np.linspace(0, len(path) - 1, min(len(path), MAX_STAGES)).round().astype(int)
+    for name, state in (path[i] for i in kept):
+        features, loss = metalearner.features(state, x), None
         if metalearner.transductive:
             logits = metalearner.predict(state, task.query.x)
-        stages.append(_stage(name, features, logits, task))
+        else:
+            both = metalearner.classify(state, features)
+            logits, loss = both[n_support:], task_loss(both[:n_support], task.support).item()
+        stages.append(_stage(name, features, logits, task, loss))
     labels = torch.cat([task.support.y, task.query.y]).cpu().numpy()
     return TaskView(
         x.float().cpu().numpy(),
@@ -119,9 +155,24 @@ def inspect_task(
     )
 
 
-def _stage(name: str, features: Tensor, logits: Tensor, task: Task) -> Stage:
+def _stage(
+    name: str, features: Tensor, logits: Tensor, task: Task, support_loss: float | None = None
+) -> Stage:
     right = (logits.argmax(1) == task.query.y).float().mean().item()
-    return Stage(name, features.float().cpu().numpy(), F.softmax(logits, 1).float().cpu().numpy(), right)
+    return Stage(name, features.float().cpu().numpy(), _chances(logits), right, support_loss)
+
+
+def _chances(logits: Tensor) -> NDArray[np.float32]:
+    return F.softmax(logits, 1).float().cpu().numpy()
+
+
+@torch.no_grad()
+def probabilities_along(
+    metalearner: MetaLearner, support: Examples, way: int, x: Tensor
+) -> dict[str, NDArray[np.float32]]:
+    """Return class probabilities (n, way) of ``x`` (n, C, H, W) at each state of the path, by its name."""
+    path = metalearner.path(support, way)
+    return {name: _chances(metalearner.predict(state, x)) for name, state in path.items()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,10 @@ OWN, OTHER = "#1f83d6", "#8593a8"
 RIGHT, WRONG = "#1f83d6", "#d55e00"
 INK, ERROR_BAR = "#888888", "#64748b"
 """Lines and error bars that must show on both grounds."""
+SEQUENTIAL = [[0, "#e8f0fe"], [1, "#0a63b0"]]
+"""From nothing to much. Opaque, so that plotly can choose a text colour that is read on any ground."""
+DIVERGING = [[0, "#0072b2"], [0.5, "#f4f4f5"], [1, "#d55e00"]]
+"""From below zero (blue) to above (orange)."""
 _CLASSES = (
     "#0072b2",
     "#e69f00",

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 
 from metalab.history import History
 from metalab.palette import OTHER, OWN, class_colours
-from metalab.plots import _plain
+from metalab.plots import plain
 from metalab.splits import NAMES, SplitSummary
 from metalab.tasks import Split
 
@@ -79,7 +79,7 @@ def _curves(runs: Mapping[str, History], key: str, title: str) -> go.Figure:
     unit = "meta-training step" if kind == "train" else "pre-training step"
     figure.update_xaxes(title_text=unit)
     figure.update_yaxes(title_text=title)
-    figure = _plain(figure, height=330 + 20 * max(0, len(runs) - 2))  # room for the names
+    figure = plain(figure, height=330 + 20 * max(0, len(runs) - 2))  # room for the names
     legend = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}
     return figure.update_layout(legend=legend, margin={"l": 10, "r": 10, "t": 50, "b": 10})
 
@@ -118,6 +118,6 @@ def class_balance(summaries: Mapping[Split, SplitSummary]) -> go.Figure:
     else:
         figure.update_yaxes(title_text="classes (logarithmic)", type="log", dtick=1)
         figure.update_xaxes(title_text=f"{unit} a class", tickformat="d")
-    figure = _plain(figure, height=300)
+    figure = plain(figure, height=300)
     legend = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}
     return figure.update_layout(legend=legend, bargap=0.2)

@@ -39,6 +39,8 @@ RECIPES: dict[str, dict[str, Any]] = {
 
 TABLE = "evaluation.json"
 """The evaluation of all shipped meta-learners together, beside their weights."""
+LEADERBOARD = SHIPPED / "leaderboard.json"
+"""Every method under one small budget, as ``python -m metalab bench methods`` measured it."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,11 @@ def shipped_evaluation() -> dict[str, Any] | None:
     """Return the table of the shipped meta-learners and the baselines (as :class:`Evaluation`), if any."""
     path = SHIPPED / TABLE
     return json.loads(path.read_bytes()) if path.is_file() else None
+
+
+def shipped_leaderboard() -> dict[str, Any] | None:
+    """Return the leaderboard that comes with metalab (``budget``, ``evaluation``, ``costs``), if any."""
+    return json.loads(LEADERBOARD.read_bytes()) if LEADERBOARD.is_file() else None
 
 
 @dataclass(frozen=True)

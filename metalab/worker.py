@@ -85,6 +85,7 @@ def work(run: Run, mirror: Mirror) -> None:
     frozen = backbone.frozen_copy()
     for item in evaluate(learner, frozen, source, shape, config.test_tasks):
         if isinstance(item, Evaluation):
+            run.write_arrays("accuracies", item.accuracies)
             run.write_json("evaluation", item.as_dict())
             mirror.evaluation(item)
         else:

@@ -52,8 +52,15 @@ def choose(label: str, options: dict[str, str], name: str) -> str:
         wanted = st.query_params.get(name)
     if wanted in options:
         st.session_state[name] = wanted
-    elif st.session_state.get(name) not in options:
-        st.session_state.pop(name, None)  # deleted meanwhile
+    else:
+        if wanted is not None:
+            st.warning(
+                f"{label} {wanted!r} is not here any more: deleted, or from another server. "
+                "Choose another one below.",
+                icon=":material/link_off:",
+            )
+        if st.session_state.get(name) not in options:
+            st.session_state.pop(name, None)  # deleted meanwhile
     chosen = st.selectbox(label, list(options), format_func=options.__getitem__, key=name)
     st.query_params[name] = chosen
     return chosen
@@ -124,11 +131,11 @@ def own_view(which: str, version: float, content: bytes, shot: int) -> TaskView:
 
 
 @st.cache_data(show_spinner=False, max_entries=64)
-def instant_embedding(key: str, _view: TaskView) -> Embedding:
+def instant_embedding(key: str, _view: TaskView, dimensions: int = 2) -> Embedding:
     """Return the picture that needs no waiting: PCA."""
     from metalab.embeddings import embed
 
-    return embed(_view.features, "pca")
+    return embed(_view.features, "pca", dimensions=dimensions)
 
 
 def view_key(view: TaskView) -> str:
@@ -240,8 +247,9 @@ def _thumb(image: np.ndarray, colour: str, title: str, dashed: bool = False) -> 
 @errors_in_place()
 def picture(view: TaskView, key: str, stored: Embedding | None = None) -> None:
     """Show the features before and after adaptation; UMAP is ``stored``, or comes from the background."""
-    from metalab import plots
+    from metalab import plots_features
     from metalab.inspection import separation
+    from metalab.plots_separation import score_rows
 
     head = st.columns([2, 3], vertical_alignment="bottom")
     label = head[0].segmented_control(
@@ -254,19 +262,22 @@ def picture(view: TaskView, key: str, stored: Embedding | None = None) -> None:
         "keep neighbours together and take some seconds; PCA is linear and instant.",
     )
     method = METHODS[label]
-    embedding = stored if stored is not None and stored.method == method else _embedding(view, method)
+    embedding = stored if stored is not None and stored.method == method else None
     if embedding is None:
         with head[1]:
-            _wait_for((view_key(view), method), label)
-        embedding = instant_embedding(view_key(view), view)
+            embedding = embedding_of(view, method, label)
     tabs = st.tabs(["Before and after", "Morph", "Numbers"])
     with tabs[0]:
-        st.plotly_chart(plots.before_after(view, embedding), width="stretch", key=f"{key}-ba", config=CHART)
+        st.plotly_chart(
+            plots_features.before_after(view, embedding), width="stretch", key=f"{key}-ba", config=CHART
+        )
     with tabs[1]:
-        st.plotly_chart(plots.morph(view, embedding), width="stretch", key=f"{key}-morph", config=CHART)
+        st.plotly_chart(
+            plots_features.morph(view, embedding), width="stretch", key=f"{key}-morph", config=CHART
+        )
     with tabs[2]:
         st.dataframe(
-            plots.score_rows(separation(view, embedding)),
+            score_rows(separation(view, embedding)),
             width="stretch",
             hide_index=True,
             column_config={
@@ -282,17 +293,20 @@ def picture(view: TaskView, key: str, stored: Embedding | None = None) -> None:
     )
 
 
-def _embedding(view: TaskView, method: Method) -> Embedding | None:
-    if method == "pca":
-        return instant_embedding(view_key(view), view)
-    key = (view_key(view), method)
-    embedder().submit(key, view.features, method)
-    return embedder().result(key)
+def embedding_of(view: TaskView, method: Method, label: str, dimensions: int = 2) -> Embedding:
+    """Return the picture of ``view``; while a slow one is computed say so, and return PCA meanwhile."""
+    if method != "pca":
+        key = (view_key(view), method, dimensions)
+        embedder().submit(key, view.features, method, dimensions=dimensions)
+        if (found := embedder().result(key)) is not None:
+            return found
+        _wait_for(key, label)
+    return instant_embedding(view_key(view), view, dimensions)
 
 
 @st.fragment(run_every=1.0)
 @errors_in_place()
-def _wait_for(key: tuple[str, str], label: str) -> None:
+def _wait_for(key: tuple[str, str, int], label: str) -> None:
     if embedder().result(key) is not None:
         st.rerun()
     st.caption(f":material/hourglass_top: {label} is being computed; PCA is shown meanwhile.")

@@ -20,10 +20,20 @@ from pages.common import (
 
 st.title("metalab")
 st.markdown(
-    "**Few-shot learning that you can use and see.** You have a *new task* and a handful of examples of "
-    "each class. metalab has learnt across *many earlier tasks* how to adjust a shared, pre-trained feature "
-    "extractor; it adapts to your task in about a second and shows what changed."
+    "**Learning from a handful of examples, that you can use and see.** You have something *new* to tell "
+    "apart and a few examples of each class. metalab has practised on *many earlier tasks* how to adjust a "
+    "ready-made model; it adapts to yours in about a second and shows what changed."
 )
+WAYS = (
+    ("pages/demo.py", "Two-minute demo", ":material/slideshow:", "For anyone: five screens, no jargon."),
+    ("pages/tasks.py", "Set up your own", ":material/category:", "Choose data, look at it, train."),
+    ("pages/adapt.py", "Adapt a model", ":material/visibility:", "To your pictures, step by step."),
+    ("pages/compare.py", "Compare", ":material/leaderboard:", "Which method is worth it?"),
+)
+for column, (target, label, icon, words) in zip(st.columns(4), WAYS, strict=True):
+    with column.container(border=True):
+        st.page_link(target, label=f"**{label}**", icon=icon)
+        st.caption(words)
 
 
 @st.fragment
@@ -70,21 +80,19 @@ def try_it_now() -> None:
             evaluation_table(evaluation)
 
 
-left, right = st.columns([3, 1], vertical_alignment="bottom")
-left.subheader("Try it now")
-right.page_link("pages/tasks.py", label="Set up your own task", icon=":material/arrow_forward:")
+st.subheader("Try it now")
 try_it_now()
 
 st.subheader("Your runs")
 with errors_in_place():
     backend = LocalBackend()
     rows = []
-    for run in RunStore().list()[:50]:
-        status = backend.status(run)
-        accuracy = None
-        if run.has("evaluation.json"):
-            accuracy = run.read_json("evaluation")["rows"][0]["accuracy"]
-        rows.append({"Run": run.name, "State": status.state, "Held-out accuracy": accuracy, "Id": run.id})
+    for run in RunStore().list()[:20]:
+        with errors_in_place():
+            status = backend.status(run)
+            result = run.evaluation() if status.state == "done" else None
+            accuracy = None if result is None else result["rows"][0]["accuracy"]
+            rows.append({"Run": run.name, "State": status.state, "Held-out accuracy": accuracy})
     if rows:
         st.dataframe(
             rows,
@@ -92,7 +100,7 @@ with errors_in_place():
             hide_index=True,
             column_config={"Held-out accuracy": st.column_config.NumberColumn(format="percent")},
         )
-        st.page_link("pages/train.py", label="Open a run", icon=":material/show_chart:")
+        st.page_link("pages/runs.py", label="All runs", icon=":material/list:")
     else:
         st.caption("None yet. A run is one meta-training with everything that belongs to it.")
 

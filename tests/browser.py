@@ -37,33 +37,32 @@ MARKS = [
 
 
 @contextmanager
-def serve(home: Path) -> Iterator[str]:
-    """Give the address of a dashboard that keeps its runs in ``home``."""
+def serve(home: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """Give the address and the process of a dashboard that keeps its runs in ``home``."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless", "true"]
     command += ["--server.port", str(port), "--server.address", "127.0.0.1"]
     server = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "METALAB_HOME": str(home)})
-    url = f"http://127.0.0.1:{port}"
+    url, deadline = f"http://127.0.0.1:{port}", time.monotonic() + 60
     try:
-        deadline = time.monotonic() + 60
         while True:
             try:
                 urllib.request.urlopen(f"{url}/_stcore/health", timeout=5).close()
                 break
             except OSError:
-                assert server.poll() is None, "the server ended"
-                assert time.monotonic() < deadline, "the server does not answer"
+                if server.poll() is not None or time.monotonic() > deadline:
+                    raise RuntimeError("the dashboard does not answer") from None
                 time.sleep(0.2)
-        yield url
+        yield url, server
     finally:
         server.terminate()
         server.wait()
 
 
 def navigation() -> dict[str, str]:
-    """Return path → title of every page that app.py names, read from its text."""
+    """Return path → title of every page that app.py names, read from its text; Home has the path ""."""
     found = re.findall(r'st\.Page\(\s*"pages/(\w+)\.py",\s*title="([^"]+)"', (ROOT / "app.py").read_text())
     return {("" if name == "home" else name): title for name, title in found}
 

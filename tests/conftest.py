@@ -30,15 +30,14 @@ def address(metalab_home: Path) -> Iterator[str]:
     """The address of a dashboard on the session's metalab home."""
     from browser import serve
 
-    with serve(metalab_home) as url:
+    with serve(metalab_home) as (url, _):
         yield url
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    from playwright.sync_api import expect, sync_playwright
-
     from browser import CHROMIUM, FLAGS, LONG
+    from playwright.sync_api import expect, sync_playwright
 
     expect.set_options(timeout=LONG)
     with sync_playwright() as playwright:

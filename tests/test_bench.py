@@ -14,6 +14,7 @@ from metalab.cli import main, parser
 from metalab.data.sinusoid import sinusoids
 from metalab.errors import ConfigError
 from metalab.plots import growth_curves
+from metalab.shipped import LEADERBOARD
 from metalab.tasks import seeded
 
 OMNIGLOT_DATA = Path(__file__).parents[1] / "../shared/data/omniglot"
@@ -64,7 +65,7 @@ def test_methods_share_tasks_and_go_on_where_they_were(capsys: pytest.CaptureFix
 def test_the_shipped_leaderboard_has_every_method() -> None:
     from metalab.metalearners import metalearners
 
-    table = json.loads(methods.LEADERBOARD.read_bytes())
+    table = json.loads(LEADERBOARD.read_bytes())
     assert set(table["costs"]) == set(metalearners())
     assert table["budget"]["tasks"] == 600
     assert "Baseline++" in methods.as_text(table, "text")

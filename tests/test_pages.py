@@ -47,31 +47,3 @@ def test_shipped_methods_can_be_chosen(home: Path) -> None:
     for name in shipped():
         app.button_group(key="try-method").set_value(name).run()
         assert not app.exception
-
-
-@pytest.mark.parametrize("name", list(RECIPES))
-def test_adapt_shows_every_moment(home: Path, name: str) -> None:
-    app = page("adapt", model=name)
-    assert not app.exception
-    assert app.selectbox(key="model").value == name
-    slider = app.select_slider(key=f"stage-{name}")
-    for stage in (slider.options[0], slider.options[-1]):
-        app.select_slider(key=f"stage-{name}").set_value(stage).run()
-        assert not app.exception
-    before = [metric.value for metric in app.metric]
-    app.number_input(key="number").set_value(7).run()
-    assert not app.exception
-    assert [metric.value for metric in app.metric] != before
-
-
-def test_adapt_to_real_digits(home: Path) -> None:
-    app = page("adapt")
-    app.button_group(key="where").set_value("Real handwritten digits").run()
-    assert not app.exception
-    assert {metric.label: metric.value for metric in app.metric}["Chance"] == "20%"
-
-
-def test_an_unknown_model_in_the_address_is_no_error(home: Path) -> None:
-    app = page("adapt", model="of yesterday")
-    assert not app.exception
-    assert app.selectbox(key="model").value == next(iter(shipped()))

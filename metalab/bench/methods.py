@@ -19,7 +19,7 @@ import torch
 from metalab.adaptation import describe
 from metalab.api import create_metalearner, create_pretrain_model
 from metalab.baselines import BASELINES
-from metalab.checkpoints import SHIPPED, save_checkpoint
+from metalab.checkpoints import save_checkpoint
 from metalab.config import Config
 from metalab.data import create_source
 from metalab.errors import ConfigError
@@ -29,8 +29,6 @@ from metalab.storage import atomic_write, home, to_json
 from metalab.tasks import TaskShape, TaskSource, task_at
 from metalab.training import Trainer, task_shape
 
-LEADERBOARD = SHIPPED / "leaderboard.json"
-"""The measured table that comes with metalab; the dashboard and the README read it."""
 OPTIONS: dict[str, dict[str, Any]] = {}
 """Options of each method, chosen on meta-validation; everything else is the default."""
 TIMED_TASKS, TIMED_STEPS = 30, 8

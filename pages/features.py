@@ -1,0 +1,206 @@
+"""Features: what a model makes of a task before and after adaptation, drawn, selected, measured, exported."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import streamlit as st
+
+from metalab import palette, plots_features
+from metalab.inspection import separation
+from metalab.plots_separation import score_rows, separation_change, separation_rows
+from metalab.separations import Order, look, start
+from pages.common import (
+    CHART,
+    METHODS,
+    data_settings,
+    embedder,
+    embedding_of,
+    errors_in_place,
+    thumbs,
+    trained,
+)
+from pages.taskpick import DIGITS, HELD_OUT, choose_model, choose_task
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+    from metalab.inspection import TaskView
+
+LIST = 60
+"""Selected examples shown as pictures, at most."""
+
+
+@st.fragment
+@errors_in_place()
+def features(key: str, version: float) -> None:
+    """Choose a task, then show its features and how far they separate."""
+    view = choose_task(key, version)
+    if isinstance(view, str):
+        return
+    pictures(view)
+    if st.session_state["where"] in (HELD_OUT, DIGITS):
+        many_tasks(key, version)
+
+
+@st.fragment
+@errors_in_place()
+def pictures(view: TaskView) -> None:
+    """Show the picture as asked for, the selected examples, the numbers, and what can be taken away."""
+    row = st.columns([3, 1.6, 4, 3], vertical_alignment="bottom")
+    choices: dict[str, Any] = {"required": True, "width": "stretch"}
+    label = row[0].segmented_control(
+        "Picture",
+        list(METHODS),
+        default="UMAP",
+        key="method",
+        help="One reducer is fitted on all stages together, so positions can be compared. UMAP and t-SNE "
+        "keep neighbours together and take some seconds; PCA is linear and instant.",
+        **choices,
+    )
+    dimensions = row[1].segmented_control("Dimensions", ["2D", "3D"], default="2D", key="solid", **choices)
+    colour = row[2].segmented_control(
+        "Colour", ["class", "correctness", "confidence"], default="class", key="colour", **choices
+    )
+    how = row[3].segmented_control(
+        "View", ["Side by side", "Morph"], default="Side by side", key="how", **choices
+    )
+    embedding = embedding_of(view, METHODS[label], label, 3 if dimensions == "3D" else 2)
+    draw = plots_features.before_after if how == "Side by side" else plots_features.morph
+    figure = draw(view, embedding, colour=colour)
+    flat = dimensions == "2D" and how == "Side by side"
+    image = {"format": st.session_state.get("image", "PNG").lower(), "filename": "features", "scale": 2}
+    bar = {"displaylogo": False, "displayModeBar": True, "toImageButtonOptions": image}
+    if flat:
+        picked = st.plotly_chart(
+            figure, key="picture", config=bar, on_select="rerun", selection_mode=("lasso", "box", "points")
+        )
+        selected(view, sorted({point["customdata"] for point in picked.selection.points}))
+    else:
+        st.plotly_chart(figure, key="picture-seen", config=bar)
+    st.caption(
+        "Each point is an example; hover to see it. Before: the pre-trained backbone. After: adapted to this "
+        "task."
+    )
+    left, right = st.columns([3, 1])
+    with left.expander("Numbers of this task"):
+        st.dataframe(score_rows(separation(view, embedding)), width="stretch", hide_index=True)
+        st.caption("One task is a lucky or an unlucky draw: see many tasks below.")
+    with right.popover("Export", icon=":material/download:", width="stretch"):
+        export(figure, view, embedding)
+
+
+def selected(view: TaskView, points: list[int]) -> None:
+    """Show the examples in the lasso or box as pictures; the frame's colour is the class."""
+    if not points:
+        st.caption(
+            ":material/lasso_select: Draw a lasso or a box (icons at the picture's top) to list examples."
+        )
+        return
+    colours, last = palette.class_colours(len(view.classes)), view.stages[-1]
+    right = dict(zip((~view.support).nonzero()[0].tolist(), view.right(last), strict=True))
+    wrong = sum(not right.get(point, True) for point in points)
+    st.markdown(f"**{len(points)} examples selected**, {wrong} of them wrong after adaptation:")
+    shown = []
+    for point in points[:LIST]:
+        name = view.classes[view.labels[point]]
+        words = "support" if point not in right else "right" if right[point] else "wrong"
+        shown += thumbs(view.images[point][None], colours[view.labels[point]], f"{name}: {words}")
+    st.html(
+        "<style>.ml-picked img {width: 44px; height: 44px; border-radius: 4px; margin: 2px}</style>"
+        f"<div class='ml-picked'>{''.join(shown)}</div>"
+    )
+    if len(points) > LIST:
+        st.caption(f"The first {LIST} are shown.")
+
+
+def export(figure: go.Figure, view: TaskView, embedding: Any) -> None:
+    """Offer the picture as PNG, SVG, HTML and CSV."""
+    st.segmented_control(
+        "Camera button saves",
+        ["PNG", "SVG"],
+        default="PNG",
+        required=True,
+        key="image",
+        help="The camera is among the icons at the picture's top.",
+    )
+    st.download_button(
+        "HTML, interactive",
+        lambda: figure.to_html(include_plotlyjs=True).encode(),
+        "features.html",
+        "text/html",
+        width="stretch",
+        on_click="ignore",
+    )
+    st.download_button(
+        "CSV, a row per example",
+        lambda: pd.DataFrame(plots_features.feature_rows(view, embedding)).to_csv(index=False).encode(),
+        "features.csv",
+        "text/csv",
+        width="stretch",
+        on_click="ignore",
+    )
+
+
+@st.fragment
+@errors_in_place()
+def many_tasks(key: str, version: float) -> None:
+    """Measure separation over many tasks in the background, and show it."""
+    st.subheader("Over many tasks", help="The same held-out tasks for every model, so results compare.")
+    state = st.session_state
+    digits = state["where"] == DIGITS
+    way, shot = state[f"way-{state['where']}"], state["shot"]
+    row = st.columns([2, 2, 3], vertical_alignment="bottom")
+    tasks = row[0].segmented_control("Tasks", [50, 100, 200], default=100, required=True, key="tasks")
+    order = Order(
+        key,
+        version,
+        data_settings(trained(key, version).config),
+        "digits" if digits else None,
+        way,
+        shot,
+        15 if way <= 10 else 5,
+        tasks,
+    )
+    seen = look(order)
+    if seen.state == "failed":
+        st.error(seen.message, icon=":material/error:")
+    if seen.state in ("none", "failed"):
+        if row[1].button("Measure", icon=":material/straighten:", type="primary", width="stretch"):
+            start(order)
+            st.rerun(scope="fragment")
+        st.caption(
+            f"How far do classes lie apart before and after, over {tasks} {way}-way {shot}-shot tasks?"
+        )
+    elif seen.state == "running":
+        progress(order)
+    else:
+        st.plotly_chart(separation_change(seen.result), key="separation", config=CHART)
+        st.dataframe(separation_rows(seen.result), width="stretch", hide_index=True)
+        st.caption(
+            f"{tasks} held-out {way}-way {shot}-shot tasks, mean ± half its 95 % interval; the difference is "
+            "paired by task. **Silhouette** (-1…1): how far apart the classes lie. **k-NN accuracy**: share "
+            "of examples whose neighbours are of the same class."
+        )
+
+
+@st.fragment(run_every=1.0)
+@errors_in_place()
+def progress(order: Order) -> None:
+    """Show how far the measuring is, once a second."""
+    seen = look(order)
+    if seen.state != "running":
+        st.rerun()
+    st.progress(seen.share, seen.message)
+
+
+st.title("Features")
+st.caption(
+    "**Features**: the numbers that the backbone makes of an image. Good features put a class's examples "
+    "together and different classes apart."
+)
+with errors_in_place():
+    features(*choose_model())
+
+embedder()

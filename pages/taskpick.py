@@ -1,0 +1,127 @@
+"""Choosing a trained model and a task for it, as the pages Adapt and Features do."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from metalab.errors import DataError
+from metalab.runs import RunStore
+from pages.common import WORDS, choose, data_settings, own_view, sampled_view, source_of, started, trained
+
+if TYPE_CHECKING:
+    from metalab.config import Config
+    from metalab.inspection import TaskView
+
+HELD_OUT, DIGITS, OWN, DRAW = "Held-out tasks", "Real handwritten digits", "Own images", "Draw one"
+LARGEST = 99_999
+"""Highest number of a task."""
+
+
+def choose_model() -> tuple[str, float]:
+    """Let the user choose what to adapt; return its key and the time of its file.
+
+    Links name it ``?model=``, or ``?run=`` for a run. Raises :class:`DataError` if nothing is trained.
+    """
+    from metalab.metalearners import get_metalearner
+    from metalab.shipped import shipped
+
+    found = {
+        name: (f"{get_metalearner(name).label} · shipped", model.path.stat().st_mtime)
+        for name, model in shipped().items()
+    }
+    for run in RunStore().list():
+        with suppress(OSError):  # without a trained model yet, or deleted this moment
+            found[run.id] = (
+                f"{run.name} · run of {started(run)}",
+                run.checkpoint("best").stat().st_mtime,
+            )
+    if not found:
+        raise DataError("no model is trained yet", fix="Choose a task and train one: page Train")
+    if asked := st.query_params.get("run"):
+        st.session_state["go-model"] = asked
+        del st.query_params["run"]
+    key = choose("Model", {key: label for key, (label, _) in found.items()}, "model")
+    return key, found[key][1]
+
+
+def task_number() -> None:
+    """Take the task's number from another page or the address (``?task=``), once for each visit."""
+    asked = st.session_state.pop("go-task", None)
+    if asked is None and "number" not in st.session_state:
+        asked = st.query_params.get("task")
+    if asked is None:
+        return
+    text = str(asked)
+    if text.isdecimal() and int(text) <= LARGEST:
+        st.session_state["number"] = int(text)
+    else:
+        st.warning(f"There is no task {text!r}: tasks are numbered from 0 to {LARGEST:,}. Here is task 0.")
+
+
+def choose_task(key: str, version: float, draw: bool = False) -> TaskView | str:
+    """Let the user choose a task and return it as model ``key`` adapts to it.
+
+    A string instead says that there is none to show: :data:`DRAW`, or :data:`OWN` before the upload.
+    """
+    config = trained(key, version).config
+    places = [HELD_OUT, DIGITS, OWN, DRAW] if config.channels == 1 else [HELD_OUT, OWN]
+    where = st.segmented_control(
+        "Task from",
+        [place for place in places if draw or place != DRAW],
+        default=HELD_OUT,
+        required=True,
+        key="where",
+        help=f"{WORDS['task']} Classes of held-out tasks took no part in training the model.",
+    )
+    if where == OWN:
+        return from_upload(key, version) or OWN
+    return DRAW if where == DRAW else from_list(key, version, config, where)
+
+
+def from_list(key: str, version: float, config: Config, where: str) -> TaskView:
+    """Let the user choose way, shot and number of a held-out task, and adapt to it."""
+    settings, name = data_settings(config), "digits" if where == DIGITS else None
+    most = source_of(settings, name).largest_way("test")
+    task_number()
+    row = st.columns([1, 1, 1, 2], vertical_alignment="bottom")
+    way = row[0].number_input(
+        "Way", 2, min(most, 50), min(5, most), key=f"way-{where}", help="Classes in the task."
+    )
+    shot = row[1].number_input("Shot", 1, 20, 1, key="shot", help="Support examples per class.")
+    number = row[2].number_input(
+        "Task", 0, LARGEST, "min", key="number", help="Number in a fixed list of tasks; part of the link."
+    )
+    row[3].button(
+        "Next task",
+        icon=":material/shuffle:",
+        on_click=lambda: st.session_state.update(number=min(LARGEST, st.session_state["number"] + 1)),
+    )
+    st.query_params["task"] = str(number)
+    return sampled_view(key, version, settings, name, way, shot, 15 if way <= 10 else 5, number)
+
+
+def from_upload(key: str, version: float) -> TaskView | None:
+    """Let the user bring a zip of class folders, and adapt to it; None before there is one."""
+    row = st.columns([3, 1])
+    upload = row[0].file_uploader(
+        "A zip with one folder per class",
+        type="zip",
+        help="For example `cat/1.png, cat/2.png, dog/1.png …`. Two or more classes.",
+    )
+    shot = row[1].number_input(
+        "Shot",
+        1,
+        50,
+        1,
+        key="own-shot",
+        help="Support examples per class, the first by name; the rest is query.",
+    )
+    if upload is None:
+        st.caption(
+            "The first images of each folder become the support set, the others show how well it works."
+        )
+        return None
+    return own_view(key, version, upload.getvalue(), shot)

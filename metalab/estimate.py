@@ -55,16 +55,16 @@ def estimate(config: Config, timeout: float = 300) -> Estimate:
 
 
 class BackgroundEstimator:
-    """Estimates one configuration after another beside the caller; each is measured once."""
+    """Estimates one configuration after another beside the caller, and remembers the latest of each."""
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(1, "estimate")
         self._asked: dict[str, Future[Estimate]] = {}
 
     def submit(self, config: Config) -> None:
-        """Ask for the estimate of ``config``."""
+        """Ask for the estimate of ``config``, anew unless it is being made just now."""
         key = config.to_json()
-        if key not in self._asked:
+        if key not in self._asked or self._asked[key].done():
             self._asked[key] = self._pool.submit(estimate, config)
 
     def asked(self, config: Config) -> bool:

@@ -17,6 +17,9 @@ from metalab.tasks import Split
 MOST_BARS = 40
 """Classes of a split that get a bar each; of more the chart shows how many classes have how many examples."""
 
+MOST_LETTERS = 32
+"""Letters of a run's name in a legend."""
+
 
 def loss_curves(runs: Mapping[str, History]) -> go.Figure:
     """Draw the training loss of each run by name; before meta-training begins, that of pre-training."""
@@ -48,7 +51,7 @@ def accuracy_curves(runs: Mapping[str, History]) -> go.Figure:
             y=values,
             customdata=spread,
             mode="lines+markers",
-            name="held-out tasks (meta-validation, 95 % band)" if len(runs) == 1 else f"{name}, held-out",
+            name="held-out tasks (meta-validation, 95 % band)" if len(runs) == 1 else _short(name),
             line={"color": colour, "width": 2},
             hovertemplate="step %{x}: %{y:.1%} ± %{customdata:.1%}",
             showlegend=bool(looks),
@@ -67,21 +70,26 @@ def _curves(runs: Mapping[str, History], key: str, title: str) -> go.Figure:
             x=steps,
             y=values,
             mode="lines",
-            name="training tasks" if alone else f"{name}, training",
+            name="training tasks" if alone else _short(name),
             line={"color": OTHER if alone else colour, "width": 1.2},
             opacity=1 if alone or key == "loss" else 0.4,
-            showlegend=bool(steps),
+            # Of several runs the held-out curve is the one that is named.
+            showlegend=bool(steps) and (alone or key == "loss"),
         )
     unit = "meta-training step" if kind == "train" else "pre-training step"
     figure.update_xaxes(title_text=unit)
     figure.update_yaxes(title_text=title)
-    figure = plain(figure, height=330)
+    figure = plain(figure, height=330 + 20 * max(0, len(runs) - 2))  # room for the names
     legend = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}
     return figure.update_layout(legend=legend, margin={"l": 10, "r": 10, "t": 50, "b": 10})
 
 
 def _colours(runs: Mapping[str, History]) -> list[str]:
     return [OWN] if len(runs) == 1 else class_colours(len(runs))
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= MOST_LETTERS else name[: MOST_LETTERS - 1] + "…"
 
 
 def _pale(colour: str) -> str:

@@ -34,22 +34,23 @@ def waiting_for_estimate(config: Config) -> None:
 
 
 def cost(config: Config) -> None:
-    """Show the estimate of ``config``, or a button that asks for it."""
-    if not estimator().asked(config):
-        if st.button("Estimate time and memory", icon=":material/timer:", width="stretch"):
-            estimator().submit(config)
-            st.rerun()
-        return
-    found = estimator().result(config)
-    if found is None:
+    """Show the estimate of ``config``, and a button that asks for it."""
+    asked = estimator().asked(config)
+    found = estimator().result(config) if asked else None
+    if asked and found is None:
         waiting_for_estimate(config)
         return
-    parts = " · ".join(f"{stage} {duration(seconds)}" for stage, seconds in found.seconds.items())
-    st.info(
-        f"About **{duration(found.total)}** and **{found.memory / 1e9:.1f} GB** of memory: {parts}. Early "
-        "stopping may end it sooner, other work on this machine later.",
-        icon=":material/timer:",
-    )
+    if found:
+        parts = " · ".join(f"{stage} {duration(seconds)}" for stage, seconds in found.seconds.items())
+        st.info(
+            f"About **{duration(found.total)}** and **{found.memory / 1e9:.1f} GB** of memory.",
+            icon=":material/timer:",
+        )
+        st.caption(f"{parts}. Early stopping may end it sooner, other work on this machine later.")
+    label = "Estimate again" if found else "Estimate time and memory"
+    if st.button(label, icon=":material/timer:", width="stretch", help="A dry run of two training steps."):
+        estimator().submit(config)
+        st.rerun()
 
 
 def launch(store: RunStore, backend: LocalBackend) -> None:

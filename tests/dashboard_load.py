@@ -83,6 +83,10 @@ async def _visit(url: str, visitors: int, changes: int) -> list[float]:
             seconds.append(time.perf_counter() - started)
 
     async with _chromium() as browser:
+        first = await browser.new_page()  # the very first start draws the characters: not of interest here
+        await first.goto(url)
+        await first.locator(".ml-task img").first.wait_for(timeout=180_000)
+        await first.close()
         await asyncio.gather(*(visit(browser, number) for number in range(visitors)))
     training.request_stop()
     while training.supervised():

@@ -203,7 +203,7 @@ def test_several_runs_are_drawn_together(home: Path) -> None:
     app = page("train", run=second.id)
     app.multiselect(key="beside").set_value([first.id]).run()
     assert not app.exception
-    charts = [item.proto.spec for item in app.get("plotly_chart")]
+    charts = [item.proto.json_args for item in app.get("component_instance")]
     assert len(charts) == 2
     for chart in charts:
         assert "first" in chart

@@ -33,7 +33,7 @@ def test_several_runs_have_a_colour_each() -> None:
     colours = [trace.line.color for trace in figure.data if trace.mode == "lines+markers"]
     assert len(set(colours)) == 3
     shown = [trace.name for trace in figure.data if trace.showlegend]
-    assert shown == ["a, training", "b, training", "a, held-out", "b, held-out"]
+    assert shown == ["a", "b"]
 
 
 def test_pre_training_is_drawn_until_meta_training_begins() -> None:

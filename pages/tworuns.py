@@ -1,0 +1,73 @@
+"""Two runs side by side on the Compare page, and a report of each to take away."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from metalab.comparison import config_difference, run_difference
+from metalab.runs import Run, RunStore
+from pages.common import choose, errors_in_place, started
+
+
+@errors_in_place()
+def two_runs() -> None:
+    """Compare two runs: accuracy on the same tasks, and the settings that differ."""
+    runs = {run.id: run for run in RunStore().list() if run.status().state != "damaged"}
+    if len(runs) < 2:
+        st.caption("With two runs or more, you see here what differs between them.")
+        return
+    labels = {id: f"{run.name} · {started(run)}" for id, run in runs.items()}
+    columns = st.columns(2)
+    with columns[0]:
+        a = runs[choose("Run A", labels, "a")]
+    with columns[1]:
+        others = {id: label for id, label in labels.items() if id != a.id}
+        b = runs[choose("Run B", others, "b")]
+    difference = None
+    if a.evaluation() and b.evaluation():
+        difference = run_difference(a, b)
+        if difference is None:
+            st.caption("The two met different tasks: their accuracies cannot be compared.")
+    else:
+        st.caption("Both must be evaluated before their accuracies can be compared.")
+    if difference:
+        amount = f"{100 * abs(difference.difference):.1f} ± {100 * difference.interval:.1f} points"
+        how = "paired, on the same tasks" if difference.paired else "not paired: older results"
+        if abs(difference.difference) <= difference.interval:
+            st.markdown(f"**No clear difference**: {amount} ({how}).")
+        else:
+            better, worse = (a, b) if difference.difference > 0 else (b, a)
+            st.markdown(f"**{better.name}** is {amount} better than **{worse.name}** ({how}).")
+    changed = config_difference(a.config, b.config)
+    if changed:
+        st.dataframe(
+            [{"Setting": name, "Run A": left, "Run B": right} for name, left, right in changed],
+            width="stretch",
+            hide_index=True,
+        )
+    else:
+        st.caption("Both have the same settings.")
+    reports([a, b])
+
+
+def reports(runs: list[Run]) -> None:
+    """Offer a report of each run that opens anywhere."""
+    for column, run, name in zip(st.columns(2), runs, "AB", strict=True):
+        column.download_button(
+            f"Report of run {name} (HTML)",
+            lambda run=run: report(run),
+            f"{run.id}.html",
+            "text/html",
+            icon=":material/download:",
+            width="stretch",
+            key=f"report-{name}",
+            on_click="ignore",
+            help="Curves, results, configuration and pictures in one file; opens without internet.",
+        )
+
+
+def report(run: Run) -> str:
+    """Return the report of ``run``; imported only when asked for."""
+    from metalab.report import report_html
+
+    return report_html(run)

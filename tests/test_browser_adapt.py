@@ -64,11 +64,11 @@ def test_step_through_and_draw(address: str, page: Page, console: list[str]) -> 
     handle = page.get_by_role("slider")
     handle.focus()
     handle.press("Home")
-    expect(handle).to_have_attribute("aria-valuenow", "0")
+    expect(handle).to_have_value("0")
     page.wait_for_function("(old) => document.querySelector('.ml-task').innerHTML !== old", arg=frames)
     expect(current).to_contain_text("pre-trained:")  # the figure was not drawn anew
     choose(page, "FiLM coefficients")
-    expect(page.get_by_text("gamma: scales by 1 + gamma")).to_be_visible()
+    expect(page.get_by_text("gamma: scales a channel by 1 + gamma")).to_be_visible()
     no_error(page)
 
     choose(page, "Draw one")

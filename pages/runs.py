@@ -6,6 +6,7 @@ import streamlit as st
 
 from metalab.jobs import LocalBackend
 from metalab.overview import STATES, Line, overview
+from metalab.report import report_html
 from metalab.runs import RunStore
 from pages.common import choose, errors_in_place, started
 from pages.forms import fill_in
@@ -52,7 +53,15 @@ def act(line: Line, store: RunStore, backend: LocalBackend) -> None:
                 icon=":material/download:",
                 on_click="ignore",
             )
-        # Report download button
+        if state == "done" and not line.problem:
+            st.download_button(
+                "Report",
+                lambda: report_html(run).encode(),
+                f"{run.id}.html",
+                icon=":material/description:",
+                on_click="ignore",
+                help="Curves, results and features on one page that opens without a server, about 5 MB.",
+            )
         if not line.status.active:
             with st.popover("Delete", icon=":material/delete:"):
                 st.markdown(f"Delete **{line.name}** with all its files ({run.size() / 1e6:.1f} MB)?")
@@ -106,9 +115,6 @@ with errors_in_place():
         if text in f"{line.name} {line.method} {line.task}".lower() and (not states or line.state in states)
     ]
     table(shown)
-    wanted = st.query_params.get("run")
-    if wanted and wanted not in {line.run.id for line in lines}:
-        st.warning(f"The run {wanted} of this address is not here any more.", icon=":material/link_off:")
     if shown:
         words = {line.run.id: f"{line.name} · {started(line.run)}" for line in shown}
         chosen = choose("Run", words, "run")

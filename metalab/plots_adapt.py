@@ -95,15 +95,15 @@ def step_by_step(view: TaskView, embedding: Embedding) -> go.Figure:
     figure.update_yaxes(range=[0, 1.05], tickformat=".0%", row=1, col=1)
     figure.update_yaxes(range=[0, most], title_text="loss (nats)", row=2, col=1)
     same_axes(figure, embedding, embedding.stages, 1, 2)
-    return plain(figure, 520).update_layout(
+    return plain(figure, 560).update_layout(
         margin_t=10,
-        legend={"orientation": "h", "x": 0, "y": -0.38, "yanchor": "top"},
+        legend={"orientation": "h", "x": 0, "y": -0.42, "yanchor": "top"},
         sliders=[
             {
                 "steps": steps,
                 "active": last,
-                "y": -0.1,
-                "pad": {"t": 14},
+                "y": -0.17,  # below labels that a narrow screen turns
+                "pad": {"t": 6},
                 "currentvalue": {"font": {"size": 14, "color": "#64748b"}, "xanchor": "left"},
                 "font": {"color": "rgba(0,0,0,0)"},  # the labels at the ticks would run into each other
                 "ticklen": 4,

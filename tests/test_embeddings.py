@@ -309,3 +309,22 @@ def test_the_worker_ends_with_its_parent():
         time.sleep(0.02)
     os.kill(pid, signal.SIGKILL)
     raise AssertionError("the worker outlived its parent")
+
+
+@pytest.mark.parametrize("method", ["pca", "tsne", "umap"])
+def test_pictures_in_space(method: str) -> None:
+    x = np.random.default_rng(0).normal(size=(2, 12, 2))
+    picture = embed({"a": x[0], "b": x[1]}, method, dimensions=3)
+    assert picture.coordinates.shape == (2, 12, 3)
+    assert np.isfinite(picture.coordinates).all()
+    again = Embedding.from_arrays(*picture.to_arrays())
+    assert np.array_equal(again.coordinates, picture.coordinates)
+
+
+def test_two_points_in_space_are_flat() -> None:
+    assert embed({"a": np.eye(2)}, "pca", dimensions=3).coordinates.shape == (1, 2, 3)
+
+
+def test_four_dimensions_are_refused() -> None:
+    with pytest.raises(ConfigError, match="2 or 3"):
+        embed({"a": np.eye(9)}, dimensions=4)

@@ -50,7 +50,7 @@ def image_folder(
     x = torch.from_numpy(images).to(device)
     hint = (
         f"Meta-training on own images needs ten classes or more, found: {len(names)}. With fewer, adapt a "
-        "trained model to them: the page 'Adapt and see', or the command 'adapt'"
+        "trained model to them: the page Adapt, or the command 'adapt'"
     )
     return PoolSource("image-folder", x, torch.from_numpy(labels).to(device), names, groups, hint=hint)
 

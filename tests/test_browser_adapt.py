@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browser import MARKS, no_error, shoot
+from browser import MARKS, no_error, settled, shoot
 from playwright.sync_api import Locator, Page, expect
 
 pytestmark = MARKS
@@ -127,6 +127,7 @@ def test_lasso_measure_and_export(address: str, page: Page, console: list[str]) 
         assert Path(download.value.path()).read_bytes().startswith(start)
     page.get_by_text("SVG", exact=True).click()
     page.keyboard.press("Escape")
+    settled(page)  # the picture is made anew with the other format
     with page.expect_download() as download:
         plot.locator(".modebar-btn[data-title*='Download plot']").click()
     assert download.value.suggested_filename == "features.svg"

@@ -129,7 +129,7 @@ def test_lasso_measure_and_export(address: str, page: Page, console: list[str]) 
     page.keyboard.press("Escape")
     settled(page)  # the picture is made anew with the other format
     with page.expect_download() as download:
-        plot.locator(".modebar-btn[data-title*='Download plot']").click()
+        plot.locator(".modebar-btn[data-title='Download plot']").click()
     assert download.value.suggested_filename == "features.svg"
     for view in ("confidence", "3D", "Morph"):
         choose(page, view)

@@ -15,7 +15,6 @@ import json
 import os
 import subprocess
 import sys
-import threading
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -23,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from metalab.background import start_module
 from metalab.errors import MetalabError
 from metalab.storage import atomic_write, home, make_folder, to_json, try_lock
 from metalab.supervisor import die_with_parent
@@ -96,18 +96,14 @@ def ask(questions: Sequence[Question]) -> bool:
     if lock is None:
         return True  # another one measures: ask again later
     try:
-        package = str(Path(__file__).resolve().parents[1])
-        path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
-        process = subprocess.Popen(
-            [sys.executable, "-m", "metalab.curves", "--lock", str(lock), *map(_text, open_ones)],
-            stdin=subprocess.DEVNULL,
+        start_module(
+            "metalab.curves",
+            ["--lock", str(lock), *map(_text, open_ones)],
+            lock,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            env={**os.environ, "PYTHONPATH": path},
-            pass_fds=[lock],
             start_new_session=True,
         )
-        threading.Thread(target=process.wait, daemon=True).start()  # no zombie while this process lives on
     except OSError as error:
         raise MetalabError(
             f"the curves cannot be measured ({error})", where="curves", fix="Free memory, then try again"

@@ -9,14 +9,12 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
-import threading
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Protocol
 
+from metalab.background import start_module
 from metalab.errors import JobError, RunError, StorageError
 from metalab.runs import SETTLE, Run, RunStore, Status
 from metalab.storage import storage_error
@@ -152,20 +150,17 @@ class LocalBackend:
             time.sleep(0.05)
 
     def _start_supervisor(self, run: Run, lock: int) -> None:
-        package = str(Path(__file__).resolve().parents[1])
-        path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
         arguments = ["--lock", str(lock), "--grace", str(self.grace), "--command", json.dumps(self.command)]
         with open(run.log_path, "ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "metalab.supervisor", *arguments, str(run.path.absolute())],
-                stdin=subprocess.DEVNULL,
+            start_module(
+                "metalab.supervisor",
+                [*arguments, str(run.path.absolute())],
+                lock,
+                unbuffered=True,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"},
-                pass_fds=[lock],
                 start_new_session=True,
             )
-        threading.Thread(target=process.wait, daemon=True).start()  # no zombie while this process lives on
 
 
 class Watch:

@@ -62,7 +62,7 @@ def report_html(run: Run) -> str:
     parts += ["<h2>Configuration</h2>", _configuration(config)]
     if run.has("environment.json"):
         environment = run.read_json("environment")
-        parts += ["<h2>Environment</h2>", _table(("", ""), sorted(environment.items()))]
+        parts += ["<h2>Environment</h2>", _table(sorted(environment.items()))]
     made = time.strftime("%d %b %Y %H:%M")
     parts.append(f"<p class='quiet'>Run <code>{html.escape(run.id)}</code>, report of {made}, metalab.</p>")
     body, title = "\n".join(parts), html.escape(run.name)
@@ -172,7 +172,7 @@ def _configuration(config: Config) -> str:
     return f"<p class='quiet'>Bold: not the default.</p><div class='scroll'><table>{body}</table></div>"
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+def _table(rows: Iterable[Sequence[Any]]) -> str:
     body = "".join(
         "<tr>" + "".join(f"<td>{html.escape(str(cell))}</td>" for cell in row) + "</tr>" for row in rows
     )

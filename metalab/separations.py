@@ -10,9 +10,7 @@ import hashlib
 import itertools
 import json
 import os
-import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -24,6 +22,7 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from metalab.backbones import Backbone
+from metalab.background import start_module
 from metalab.embeddings import linear_cka, scores
 from metalab.errors import MetalabError
 from metalab.evaluation import TEST_SEED, mean_interval
@@ -136,17 +135,8 @@ def start(order: Order) -> int | None:
             return None
         atomic_write(folder / "order.json", to_json(asdict(order)))
         atomic_write(folder / "progress.json", to_json({"share": 0, "message": "Starting"}))
-        package = str(Path(__file__).resolve().parents[1])
-        path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
         # The process inherits the lock, so that it is held for as long as the process lives, however it ends.
-        process = subprocess.Popen(
-            [sys.executable, "-m", "metalab.separations", str(folder.absolute())],
-            stdin=subprocess.DEVNULL,
-            env={**os.environ, "PYTHONPATH": path},
-            pass_fds=[lock],
-        )
-        threading.Thread(target=process.wait, daemon=True).start()  # no zombie while this process lives on
-        return process.pid
+        return start_module("metalab.separations", [str(folder.absolute())], lock).pid
     finally:
         os.close(lock)
 

@@ -89,6 +89,16 @@ def no_error(page: Page) -> None:
     assert page.get_by_test_id("stException").count() == 0, page.get_by_test_id("stException").inner_text()
 
 
+def drag(page: Page, box: dict[str, float], way: list[tuple[float, float]]) -> None:
+    """Draw the mouse, its button down, along ``way``, points in 0..1 of ``box``."""
+    places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in way]
+    page.mouse.move(*places[0])
+    page.mouse.down()
+    for place in places[1:]:
+        page.mouse.move(*place, steps=5)
+    page.mouse.up()
+
+
 def fill(page: Page, label: str, value: object) -> None:
     field = page.get_by_label(label, exact=True)
     field.fill(str(value))

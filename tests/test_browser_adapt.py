@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browser import MARKS, no_error, settled, shoot
+from browser import MARKS, drag, no_error, settled, shoot
 from playwright.sync_api import Locator, Page, expect
 
 pytestmark = MARKS
@@ -33,12 +33,7 @@ def draw(page: Page, pad: Locator, *strokes: list[tuple[float, float]]) -> None:
     pad.scroll_into_view_if_needed()
     box = pad.bounding_box()
     for stroke in strokes:
-        places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in stroke]
-        page.mouse.move(*places[0])
-        page.mouse.down()
-        for place in places[1:]:
-            page.mouse.move(*place, steps=5)
-        page.mouse.up()
+        drag(page, box, stroke)
 
 
 def choose(page: Page, option: str) -> None:
@@ -105,12 +100,7 @@ def test_lasso_measure_and_export(address: str, page: Page, console: list[str]) 
     plot.locator(".modebar-btn[data-title='Lasso Select']").click()
     box = plot.locator(".nsewdrag").first.bounding_box()
     corners = [(0.02, 0.02), (0.98, 0.02), (0.98, 0.98), (0.02, 0.98), (0.02, 0.1)]
-    places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in corners]
-    page.mouse.move(*places[0])
-    page.mouse.down()
-    for place in places[1:]:
-        page.mouse.move(*place, steps=5)
-    page.mouse.up()
+    drag(page, box, corners)
     expect(page.get_by_text("80 examples selected")).to_be_visible()
     expect(page.locator(".ml-picked img")).to_have_count(60)
     shoot(page, "features-lasso")

@@ -8,7 +8,7 @@ import socket
 from pathlib import Path
 
 import pytest
-from browser import MARKS, fill, no_error, shoot
+from browser import MARKS, drag, fill, no_error, shoot
 from playwright.sync_api import Page, expect
 
 from metalab.config import Config
@@ -81,10 +81,7 @@ def test_a_live_page_keeps_zoom_and_scroll(address: str, page: Page, running) ->
     expect(frame.locator(".scatterlayer .trace").first).to_be_attached()
     chart = next(one for one in page.frames if "pages.charts.steady" in one.url)
     box = page.locator("iframe").first.bounding_box()
-    page.mouse.move(box["x"] + 0.4 * box["width"], box["y"] + 0.3 * box["height"])
-    page.mouse.down()
-    page.mouse.move(box["x"] + 0.7 * box["width"], box["y"] + 0.3 * box["height"], steps=5)
-    page.mouse.up()
+    drag(page, box, [(0.4, 0.3), (0.7, 0.3)])
     chart.wait_for_function("document.getElementById('chart').layout.xaxis.range[1] < 950")
     zoomed = chart.evaluate("document.getElementById('chart').layout.xaxis.range")
     main = "document.querySelector('[data-testid=stMain]')"

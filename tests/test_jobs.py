@@ -419,7 +419,7 @@ def test_a_supervisor_that_breaks_before_it_reports(store, tmp_path, monkeypatch
     run, jobs = new(store), backend(store)
     (tmp_path / "json.py").write_text("raise ImportError('a broken installation')")
     monkeypatch.chdir(Path(__file__).parents[1])
-    monkeypatch.setattr("metalab.jobs.__file__", str(tmp_path / "metalab" / "jobs.py"))
+    monkeypatch.setattr("metalab.background.__file__", str(tmp_path / "metalab" / "background.py"))
     jobs.submit(run)
     assert "a broken installation" in ended(jobs, run).error
 

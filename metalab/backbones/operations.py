@@ -141,15 +141,29 @@ class _PooledProduct(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor, _: Tensor) -> tuple[Tensor | None, Tensor, None]:
-        rows, weights, places = ctx.saved_tensors
-        of_rows = _OfRows.apply(gradient, weights, places, ctx.size) if ctx.needs_input_grad[0] else None
-        return of_rows, _OfWeights.apply(rows, gradient, places, ctx.size), None
+        return *_of_factors(ctx, gradient), None
 
 
-class _AtPlaces(torch.autograd.Function):
-    """The values of rows @ weights at given places (n, c, h, w)."""
+class _Held(torch.autograd.Function):
+    """What the derivatives share: three tensors, and the size (height, width) of the map."""
 
     generate_vmap_rule = True
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs[:3])
+        ctx.size = inputs[3]
+
+
+def _of_factors(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor]:
+    """Bring ``gradient`` (n, c, h, w), at the held places, back to the rows, if asked, and the weights."""
+    rows, weights, places = ctx.saved_tensors
+    of_rows = _OfRows.apply(gradient, weights, places, ctx.size) if ctx.needs_input_grad[0] else None
+    return of_rows, _OfWeights.apply(rows, gradient, places, ctx.size)
+
+
+class _AtPlaces(_Held):
+    """The values of rows @ weights at given places (n, c, h, w)."""
 
     @staticmethod
     def forward(rows: Tensor, weights: Tensor, places: Tensor, size: tuple[int, int]) -> Tensor:
@@ -160,21 +174,12 @@ class _AtPlaces(torch.autograd.Function):
         return torch.cat(found)
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        ctx.save_for_backward(*inputs[:3])
-        ctx.size = inputs[3]
-
-    @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor, None, None]:
-        rows, weights, places = ctx.saved_tensors
-        of_rows = _OfRows.apply(gradient, weights, places, ctx.size) if ctx.needs_input_grad[0] else None
-        return of_rows, _OfWeights.apply(rows, gradient, places, ctx.size), None, None
+        return *_of_factors(ctx, gradient), None, None
 
 
-class _OfWeights(torch.autograd.Function):
+class _OfWeights(_Held):
     """What comes back for the maxima (n, c, h, w), brought back to the weights (k, c)."""
-
-    generate_vmap_rule = True
 
     @staticmethod
     def forward(rows: Tensor, gradient: Tensor, places: Tensor, size: tuple[int, int]) -> Tensor:
@@ -184,30 +189,18 @@ class _OfWeights(torch.autograd.Function):
         )
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        ctx.save_for_backward(*inputs[:3])
-        ctx.size = inputs[3]
-
-    @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor, None, None]:
         rows, before, places = ctx.saved_tensors
         of_rows = _OfRows.apply(before, gradient, places, ctx.size) if ctx.needs_input_grad[0] else None
         return of_rows, _AtPlaces.apply(rows, gradient, places, ctx.size), None, None
 
 
-class _OfRows(torch.autograd.Function):
+class _OfRows(_Held):
     """What comes back for the maxima (n, c, h, w), brought back to the rows (n, height * width, k)."""
-
-    generate_vmap_rule = True
 
     @staticmethod
     def forward(gradient: Tensor, weights: Tensor, places: Tensor, size: tuple[int, int]) -> Tensor:
         return _as_rows(_unpool(gradient, places, size)) @ weights.t()
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        ctx.save_for_backward(*inputs[:3])
-        ctx.size = inputs[3]
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:

@@ -12,8 +12,8 @@ from metalab import plots, plots_adapt
 from metalab.tasks import Examples
 from pages.changed import what_changed
 from pages.common import (
-    CHART,
     WORDS,
+    chart,
     embedder,
     errors_in_place,
     instant_embedding,
@@ -76,7 +76,8 @@ def moments(view: TaskView, key: str) -> None:
     """Step through the adaptation: curves and features in the browser alone, predictions in this part."""
     st.subheader("Step by step", help="From the pre-trained backbone through the inner steps to the end.")
     picture = instant_embedding(view_key(view), view)
-    st.plotly_chart(plots_adapt.step_by_step(view, picture), width="stretch", key="steps", config=CHART)
+    words = "Accuracy, confidence, loss and features from the pre-trained backbone to the adapted model"
+    chart(plots_adapt.step_by_step(view, picture), "steps", words)
     st.caption(
         "Move the slider: curves and features go along. **Inner step**: a gradient step on the support set. "
         "**Confidence**: mean probability of what is predicted. **Loss**: cross-entropy; lower is better."
@@ -101,7 +102,7 @@ def moments(view: TaskView, key: str) -> None:
     if show == "Task":
         sheets(view, name)
     elif show == "Confusion":
-        st.plotly_chart(plots_adapt.confusion(view, name), width="stretch", key="confusion", config=CHART)
+        chart(plots_adapt.confusion(view, name), "confusion", "How often each class is taken for which")
     else:
         predictions(view, name, mistakes_only=show != "Every prediction")
 

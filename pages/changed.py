@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from metalab import plots_adapt
-from pages.common import CHART, errors_in_place
+from pages.common import chart, errors_in_place
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -61,4 +61,4 @@ def what_changed(changes: Changes, classes: list[str], key: str) -> None:
     )
     words, figure = figures[chosen]
     st.caption(words)
-    st.plotly_chart(figure, width="stretch", key=f"changed-figure-{key}-{chosen}", config=CHART)
+    chart(figure, f"changed-figure-{key}-{chosen}", f"{chosen}: {words}")

@@ -138,6 +138,11 @@ def instant_embedding(key: str, _view: TaskView, dimensions: int = 2) -> Embeddi
     return embed(_view.features, "pca", dimensions=dimensions)
 
 
+def chart(figure: Any, key: str, alt: str, config: dict[str, Any] = CHART) -> None:
+    """Show a figure over the whole width; ``alt`` says in words what it shows."""
+    st.plotly_chart(figure, width="stretch", key=key, config=config, alt=alt)
+
+
 def view_key(view: TaskView) -> str:
     """Name a view by its content."""
     digest = hashlib.sha256()
@@ -151,7 +156,7 @@ def evaluation_table(evaluation: dict[str, Any]) -> None:
     from metalab import plots
 
     st.markdown(f"**{evaluation['verdict']}**")
-    st.plotly_chart(plots.evaluation_bars(evaluation), width="stretch", key="bars", config=CHART)
+    chart(plots.evaluation_bars(evaluation), "bars", f"Accuracy of every method. {evaluation['verdict']}")
     st.caption(
         f"{evaluation['rows'][0]['tasks']} held-out {evaluation['way']}-way {evaluation['shot']}-shot tasks, "
         "mean and 95 % interval; every row met the very same tasks."
@@ -268,13 +273,10 @@ def picture(view: TaskView, key: str, stored: Embedding | None = None) -> None:
             embedding = embedding_of(view, method, label)
     tabs = st.tabs(["Before and after", "Morph", "Numbers"])
     with tabs[0]:
-        st.plotly_chart(
-            plots_features.before_after(view, embedding), width="stretch", key=f"{key}-ba", config=CHART
-        )
+        words = f"{label} of the features before and after adaptation, coloured by class"
+        chart(plots_features.before_after(view, embedding), f"{key}-ba", words)
     with tabs[1]:
-        st.plotly_chart(
-            plots_features.morph(view, embedding), width="stretch", key=f"{key}-morph", config=CHART
-        )
+        chart(plots_features.morph(view, embedding), f"{key}-morph", f"{words}, moving from one to the other")
     with tabs[2]:
         st.dataframe(
             score_rows(separation(view, embedding)),

@@ -6,7 +6,7 @@ import streamlit as st
 
 from metalab import plots_compare
 from metalab.comparison import SHIPPED_MODELS, Entry, boards, plain_verdict
-from pages.common import CHART, errors_in_place
+from pages.common import chart, errors_in_place
 from pages.sweeps import sweeps
 from pages.tworuns import two_runs
 
@@ -83,17 +83,19 @@ def board() -> None:
     with tabs[0]:
         table(rows)
     with tabs[1]:
-        st.plotly_chart(plots_compare.gains(rows), width="stretch", key="gains", config=CHART)
+        chart(plots_compare.gains(rows), "gains", "Each method's paired gain over the best baseline")
         st.caption("Filled: beyond its 95 % interval. Square: transductive.")
     with tabs[2]:
-        st.plotly_chart(plots_compare.leaderboard(rows), width="stretch", key="accuracies", config=CHART)
+        chart(plots_compare.leaderboard(rows), "accuracies", "Accuracy of each method with its interval")
         st.caption("Diamond: baseline, without any meta-training. Square: transductive.")
     with tabs[3]:
         label = st.segmented_control(
             "Cost", ["Adapting", "Training"], default="Adapting", required=True, key="cost"
         )
         cost = "adapt_milliseconds" if label == "Adapting" else "step_seconds"
-        st.plotly_chart(plots_compare.cost_scatter(rows, cost), width="stretch", key="costs", config=CHART)
+        chart(
+            plots_compare.cost_scatter(rows, cost), "costs", f"Accuracy against the cost of {label.lower()}"
+        )
     st.caption(
         "**Baseline**: what you can have without meta-training. **Transductive**: judges all query examples "
         "of a task together, so it knows more than the others. *Quick training*: every method with the same "

@@ -11,7 +11,7 @@ from metalab import palette, plots_adapt
 from metalab.drawing import drawn_support, rasterise
 from metalab.inspection import probabilities_along
 from pages.canvas import board, drawings_of
-from pages.common import CHART, thumbs
+from pages.common import chart, thumbs
 
 if TYPE_CHECKING:
     from metalab.shipped import Trained
@@ -65,4 +65,5 @@ def prediction(model: Trained, support: Examples, classes: list[str], strokes: l
         "<style>.ml-seen img {width: 40px; border-radius: 4px; margin: 1px}</style>"
         f"<div class='ml-seen'>{'&ensp;'.join(''.join(part) for part in seen)}</div>"
     )
-    right.plotly_chart(plots_adapt.chances(along, classes), width="stretch", key="chances", config=CHART)
+    with right:
+        chart(plots_adapt.chances(along, classes), "chances", "Probability of each class, step by step")

@@ -12,6 +12,7 @@ from metalab.inspection import separation
 from metalab.plots_separation import score_rows
 from pages.common import (
     METHODS,
+    chart,
     embedder,
     embedding_of,
     errors_in_place,
@@ -69,13 +70,19 @@ def pictures(view: TaskView) -> None:
     flat = dimensions == "2D" and how == "Side by side"
     image = {"format": st.session_state.get("image", "PNG").lower(), "filename": "features", "scale": 2}
     bar = {"displaylogo": False, "displayModeBar": True, "toImageButtonOptions": image}
+    words = f"{label} of the features before and after adaptation, coloured by {colour}"
     if flat:
         picked = st.plotly_chart(
-            figure, key="picture", config=bar, on_select="rerun", selection_mode=("lasso", "box", "points")
+            figure,
+            key="picture",
+            config=bar,
+            alt=words,
+            on_select="rerun",
+            selection_mode=("lasso", "box", "points"),
         )
         selected(view, sorted({point["customdata"] for point in picked.selection.points}))
     else:
-        st.plotly_chart(figure, key="picture-seen", config=bar)
+        chart(figure, "picture-seen", words, bar)
     st.caption(
         "Each point is an example; hover to see it. Before: the pre-trained backbone. After: adapted to this "
         "task."

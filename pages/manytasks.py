@@ -6,7 +6,7 @@ import streamlit as st
 
 from metalab.plots_separation import separation_change, separation_rows
 from metalab.separations import Order, look, start
-from pages.common import CHART, data_settings, errors_in_place, trained
+from pages.common import chart, data_settings, errors_in_place, trained
 from pages.taskpick import DIGITS
 
 
@@ -43,7 +43,7 @@ def many_tasks(key: str, version: float) -> None:
     elif seen.state == "running":
         progress(order)
     else:
-        st.plotly_chart(separation_change(seen.result), key="separation", config=CHART)
+        chart(separation_change(seen.result), "separation", "Separation of classes before and after")
         st.dataframe(separation_rows(seen.result), width="stretch", hide_index=True)
         st.caption(
             f"{tasks} held-out {way}-way {shot}-shot tasks, mean ± half its 95 % interval; the difference is "

@@ -11,7 +11,7 @@ from metalab.inspection import Stage, TaskView
 from metalab.palette import RIGHT, WRONG, class_colours
 from metalab.plots import thumbnail
 from pages.charts import steady_chart
-from pages.common import CHART, instant_embedding, view_key
+from pages.common import CHART, chart, instant_embedding, view_key
 
 STYLE = """<style>
 .st-key-demo-screen {min-height: 430px}
@@ -130,7 +130,7 @@ def sure(shown: Demonstration) -> None:
     with rest:
         if rows:
             figure = plots_demo.certainty_bars(rows)
-            st.plotly_chart(figure, width="stretch", key="certain", config={**CHART, "displayModeBar": False})
+            chart(figure, "certain", "How often each way is right", {**CHART, "displayModeBar": False})
         st.page_link("pages/adapt.py", label="Try it with your own pictures", icon=":material/visibility:")
         st.page_link("pages/compare.py", label="See all methods compared", icon=":material/leaderboard:")
 

@@ -7,7 +7,7 @@ import streamlit as st
 from metalab.config import Config
 from metalab.splits import NAMES, Leakage, SplitSummary, summarise
 from metalab.tasks import SPLITS, Split, TaskShape, task_at
-from pages.common import CHART, WORDS, data_settings, errors_in_place, source_of
+from pages.common import WORDS, chart, data_settings, errors_in_place, source_of
 from pages.forms import open_form, source_fields, task_fields
 from pages.taskview import SHOW, gallery
 
@@ -93,13 +93,7 @@ def look(config: Config) -> None:
 
         (st.error if shared.found else st.success)(shared.words, icon=":material/shield:")
         st.markdown("**Class balance**", help="Every class should have about as many examples as another.")
-        st.plotly_chart(
-            class_balance(summaries),
-            width="stretch",
-            key="balance",
-            config=CHART,
-            alt="Examples of each class in each split",
-        )
+        chart(class_balance(summaries), "balance", "Examples of each class in each split")
         turned = " Turned by 90, 180 and 270 degrees, each meta-train class counts as four."
         drawn = "Each example is drawn anew from a pen line, so no class runs out of examples."
         st.caption(

@@ -1,10 +1,11 @@
-"""A model adapted to one task: predict, save, load. It keeps class names and preprocessing inside."""
+"""A model adapted to one task: predict, explain, extend, save, load. Names and preprocessing are inside."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -12,34 +13,137 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from metalab import backbones
-from metalab.backbones import Backbone
+from metalab.calibration import Confidence, calibrate, familiarity
 from metalab.checkpoints import checkpoint_bytes, load_checkpoint, load_into, prefixed
 from metalab.errors import CheckpointError, ConfigError, DataError
 from metalab.metalearners import MetaLearner, State, check_options, get_metalearner
+from metalab.records import Images, examples
 from metalab.storage import atomic_write
 from metalab.tasks import Examples
 
 Label = str | int | float | bool
 """A class as the user names it."""
+AT_ONCE = 256
+"""Images predicted at once."""
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """A support example: its number in ``model.support``, its class, the cosine of features (-1..1)."""
+
+    number: int
+    label: Label
+    similarity: float
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why an image was taken for ``label``: the nearest support examples, and where in the image it is seen.
+
+    ``heatmap`` (height, width) in 0..1, of the map that it was computed on; ``familiarity`` as the threshold
+    of "none of these" judges it.
+    """
+
+    label: Label
+    probability: float
+    familiarity: float
+    neighbours: list[Neighbour]
+    heatmap: np.ndarray = field(repr=False)
 
 
 @dataclass(frozen=True)
 class AdaptedModel:
-    """A meta-learner with the state of one task; ``classes`` names the outputs, in order."""
+    """A meta-learner with the state of one task; ``classes`` names the outputs, in order.
+
+    ``support`` holds the examples as the backbone takes them (photos: features and thumbnails), so that
+    examples and classes can be added or taken away: each such call gives a new model.
+    """
 
     metalearner: MetaLearner
     state: State
     classes: list[Label]
+    support: Examples | None = None
+    confidence: Confidence = Confidence()
 
-    def predict_proba(self, images: np.ndarray | Tensor) -> np.ndarray:
-        """Return class probabilities (n, way) of raw images; raises :class:`DataError`."""
-        x = prepare(images, self.metalearner.backbone)
+    def predict_proba(self, images: Images) -> np.ndarray:
+        """Return calibrated class probabilities (n, way) of raw images; raises :class:`DataError`."""
+        logits = self._logits(examples(images, self.metalearner.backbone))
+        return F.softmax(logits / self.confidence.temperature, dim=1).cpu().numpy()
+
+    def predict(self, images: Images, reject: bool = False) -> list[Label | None]:
+        """Return the most probable class of each image, as it was labelled.
+
+        With ``reject``, None for an image that is none of the classes; raises :class:`ConfigError` where the
+        support set is too small to tell.
+        """
+        best = self.predict_proba(images).argmax(1)
+        known = self.knows(images) if reject else np.ones(len(best), dtype=bool)
+        return [self.classes[i] if sure else None for i, sure in zip(best, known, strict=True)]
+
+    def familiarity(self, images: Images) -> np.ndarray:
+        """Return how like the support set each image is (n,): a cosine, -1..1. Raises :class:`DataError`."""
+        support = self._support()
         with torch.no_grad():
-            return F.softmax(self.metalearner.predict(self.state, x), dim=1).cpu().numpy()
+            x = examples(images, self.metalearner.backbone)
+            return familiarity(self.metalearner, self.state, support, x, len(self.classes)).cpu().numpy()
 
-    def predict(self, images: np.ndarray | Tensor) -> list[Label]:
-        """Return the most probable class of each image, as it was labelled."""
-        return [self.classes[i] for i in self.predict_proba(images).argmax(1)]
+    def knows(self, images: Images) -> np.ndarray:
+        """Return for each image (n,) whether it is one of the classes. Raises :class:`ConfigError`."""
+        if self.confidence.threshold is None:
+            raise ConfigError(
+                "too few examples to tell what is none of the classes",
+                where="reject",
+                fix="Give two examples of some class, or more",
+            )
+        return self.familiarity(images) >= self.confidence.threshold
+
+    def explain(self, image: np.ndarray | Tensor, neighbours: int = 3) -> Explanation:
+        """Return why one raw image (H, W) or (H, W, C) is taken for what it is. Raises :class:`DataError`."""
+        from metalab.explanation import heatmap
+
+        support, one = self._support(), image[None]
+        x = examples(one, self.metalearner.backbone)
+        with torch.no_grad():
+            probabilities = F.softmax(self._logits(x) / self.confidence.temperature, dim=1)[0]
+            held = F.normalize(self.metalearner.features(self.state, support.x), dim=1)
+            likeness = held @ F.normalize(self.metalearner.features(self.state, x), dim=1)[0]
+        best, order = int(probabilities.argmax()), likeness.argsort(descending=True)[:neighbours].tolist()
+        near = [Neighbour(i, self.classes[int(support.y[i])], float(likeness[i])) for i in order]
+        return Explanation(
+            self.classes[best],
+            float(probabilities[best]),
+            float(self.familiarity(one)[0]),
+            near,
+            heatmap(self.metalearner, self.state, one, best),
+        )
+
+    def add_examples(self, images: Images, labels: Any) -> AdaptedModel:
+        """Return a model adapted to these raw images as well; new labels become new classes."""
+        held, names = self._support(), label_list(labels)
+        x = _labelled(images, names, self.metalearner)
+        classes = [*self.classes, *(name for name in dict.fromkeys(names) if name not in self.classes)]
+        y = torch.tensor([classes.index(name) for name in names], device=x.device)
+        return adapt_examples(self.metalearner, held.joined(Examples(x, y)), classes, calibrated=True)
+
+    def add_class(self, label: Label, images: Images) -> AdaptedModel:
+        """Return a model that knows class ``label`` too. Raises :class:`DataError` if it does already."""
+        if label in self.classes:
+            raise DataError(
+                f"class {label!r} is there already", where="label", fix="Use add_examples, or another name"
+            )
+        return self.add_examples(images, [label] * len(images))
+
+    def remove_class(self, label: Label) -> AdaptedModel:
+        """Return a model without class ``label``. Raises :class:`DataError`."""
+        if label not in self.classes:
+            raise DataError(f"there is no class {label!r}", where="label", fix=f"Known: {self.classes}")
+        if len(self.classes) < 3:
+            raise DataError("two classes must stay", where="label", fix="Add another class first")
+        support, gone = self._support(), self.classes.index(label)
+        kept = support.y != gone
+        y = support.y[kept] - (support.y[kept] > gone).to(support.y.dtype)
+        classes = [name for name in self.classes if name != label]
+        return adapt_examples(self.metalearner, Examples(support.x[kept], y), classes, calibrated=True)
 
     def save(self, path: Path | str) -> None:
         """Write everything to one safetensors file. Raises :class:`StorageError`."""
@@ -49,28 +153,62 @@ class AdaptedModel:
         """Return what :meth:`save` writes."""
         tensors = {f"learner.{k}": v for k, v in self.metalearner.state_dict().items()}
         tensors |= {f"state.{k}": v for k, v in self.state.items()}
-        meta = {"classes": self.classes, **describe(self.metalearner)}
+        if self.support is not None:
+            tensors |= {"support.x": self.support.x, "support.y": self.support.y}
+        meta = {
+            "classes": self.classes,
+            "confidence": asdict(self.confidence),
+            **describe(self.metalearner),
+        }
         return checkpoint_bytes("adapted-model", tensors, meta)
+
+    def export(self, path: Path | str, format: Literal["onnx"] = "onnx") -> None:
+        """Write the model for another runtime: see :func:`metalab.export.export_onnx`."""
+        from metalab.export import export_onnx
+
+        if format != "onnx":
+            raise ConfigError(f"unknown format {format!r}", where="format", fix="Use 'onnx'")
+        export_onnx(self, path)
+
+    def _logits(self, x: Tensor) -> Tensor:
+        with torch.no_grad():
+            if self.metalearner.transductive:
+                return self.metalearner.predict(self.state, x)
+            return torch.cat([self.metalearner.predict(self.state, part) for part in x.split(AT_ONCE)])
+
+    def _support(self) -> Examples:
+        if self.support is None:
+            raise CheckpointError("this model came without its examples", fix="Adapt again from the images")
+        return self.support
 
 
 def load(path: Path | str) -> AdaptedModel:
     """Read an :class:`AdaptedModel`; raises :class:`CheckpointError`."""
     tensors, meta = load_checkpoint(path, "adapted-model")
     metalearner = rebuild(meta, prefixed(tensors, "learner"), path)
-    return AdaptedModel(metalearner, prefixed(tensors, "state"), list(meta["classes"]))
+    held = prefixed(tensors, "support")
+    try:
+        support = Examples(held["x"], held["y"]) if held else None
+        confidence = Confidence(**meta.get("confidence", {}))  # earlier versions had none
+        return AdaptedModel(
+            metalearner, prefixed(tensors, "state"), list(meta["classes"]), support, confidence
+        )
+    except (KeyError, TypeError) as error:
+        raise CheckpointError(f"describes no adapted model ({error})", where=path) from None
 
 
-def adapt(metalearner: MetaLearner, images: np.ndarray | Tensor, labels: Any) -> AdaptedModel:
-    """Adapt to labelled raw images; raises :class:`DataError` for fewer than two classes."""
+def adapt(metalearner: MetaLearner, images: Images, labels: Any, calibrated: bool = True) -> AdaptedModel:
+    """Adapt to labelled raw images; raises :class:`DataError` for fewer than two classes.
+
+    ``images`` is an array (n, H, W), (n, H, W, C) or (n, C, H, W), or a list of images of different sizes.
+    """
     names = label_list(labels)
     classes = list(dict.fromkeys(names))
-    if len(names) != len(images):
-        raise DataError(f"{len(images)} images but {len(names)} labels", where="train_labels")
+    x = _labelled(images, names, metalearner)
     if len(classes) < 2:
         raise DataError("a task needs at least two classes", where="train_labels", fix="Add another class")
-    x = prepare(images, metalearner.backbone)
     y = torch.tensor([classes.index(name) for name in names], device=x.device)
-    return adapt_examples(metalearner, Examples(x, y), classes)
+    return adapt_examples(metalearner, Examples(x, y), classes, calibrated)
 
 
 def label_list(labels: Any) -> list[Label]:
@@ -79,45 +217,21 @@ def label_list(labels: Any) -> list[Label]:
     return np.asarray(plain).ravel().tolist()
 
 
-def adapt_examples(metalearner: MetaLearner, support: Examples, classes: list[Label]) -> AdaptedModel:
+def adapt_examples(
+    metalearner: MetaLearner, support: Examples, classes: Sequence[Label], calibrated: bool = False
+) -> AdaptedModel:
     """Adapt to prepared ``support`` examples, whose labels are indices of ``classes``."""
     with torch.no_grad():
         state = metalearner.adapt(support, len(classes))
-    return AdaptedModel(metalearner, {k: v.detach() for k, v in state.items()}, classes)
+    confidence = calibrate(metalearner, support, len(classes)) if calibrated else Confidence()
+    state = {name: tensor.detach() for name, tensor in state.items()}
+    return AdaptedModel(metalearner, state, list(classes), support, confidence)
 
 
-def prepare(images: np.ndarray | Tensor, backbone: Backbone) -> Tensor:
-    """Return raw images as (n, channels, size, size) floats in 0..1 on the backbone's device.
-
-    Greyscale drawings on light paper are inverted, since drawings are learnt as light ink on dark. Raises
-    :class:`DataError` saying what does not fit.
-    """
-    x = images if isinstance(images, Tensor) else torch.from_numpy(np.ascontiguousarray(images))
-    if x.ndim == 3:
-        x = x.unsqueeze(1)
-    elif x.ndim == 4 and x.shape[1] not in (1, 3, 4) and x.shape[3] in (1, 3, 4):
-        x = x.movedim(3, 1)
-    if x.ndim != 4 or x.shape[1] not in (1, 3, 4) or not x.numel():
-        raise DataError(
-            f"images have shape {tuple(images.shape)}",
-            where="data",
-            fix="Give (n, H, W), (n, H, W, C) or (n, C, H, W) with 1, 3 or 4 channels",
-        )
-    limit = torch.iinfo(x.dtype).max if not x.is_floating_point() else 1
-    x = x.to(backbone.input_mean.device, torch.float32) / limit
-    if not bool(torch.isfinite(x).all()) or float(x.min()) < 0 or float(x.max()) > 1:
-        raise DataError(
-            "values are not finite, or floats outside 0..1", where="data", fix="Scale floats to 0..1"
-        )
-    x = x[:, :3]
-    if x.shape[1] != backbone.channels:
-        x = x.mean(1, keepdim=True) if backbone.channels == 1 else x.expand(-1, 3, -1, -1)
-    if x.shape[-2:] != (backbone.size, backbone.size):
-        x = F.interpolate(x, (backbone.size, backbone.size), mode="bilinear", antialias=True).clamp(0, 1)
-    if backbone.channels == 1:
-        light = x.flatten(1).median(1).values > 0.5
-        x = torch.where(light[:, None, None, None], 1 - x, x)
-    return x
+def _labelled(images: Images, names: list[Label], metalearner: MetaLearner) -> Tensor:
+    if len(names) != len(images):
+        raise DataError(f"{len(images)} images but {len(names)} labels", where="train_labels")
+    return examples(images, metalearner.backbone)
 
 
 def describe(metalearner: MetaLearner) -> dict[str, Any]:
@@ -137,6 +251,11 @@ def rebuild(meta: dict[str, Any], tensors: dict[str, Tensor], where: object) -> 
         metalearner = cls(backbone, check_options(cls.name, options))
     except (KeyError, TypeError, ConfigError) as error:
         raise CheckpointError(f"describes no known model ({error})", where=where) from None
+    if {f"backbone.{name}" for name in backbone.frozen_weights()} - tensors.keys():
+        # Files that come with metalab leave out what a pip package holds.
+        backbone.restore_frozen()
+        held = {f"backbone.{name}": tensor for name, tensor in backbone.frozen_weights().items()}
+        tensors = held | tensors
     load_into(metalearner, tensors, where)
     return metalearner
 

@@ -35,7 +35,7 @@ def _unadapted(backbone: Backbone) -> Method:
 
 
 def _from_scratch(backbone: Backbone) -> Method:
-    """The same architecture, newly initialised, trained with a linear head on the support set alone.
+    """The same architecture (photos: a small one), newly initialised, trained with a linear head on the support set alone.
 
     Adam, at most 100 full-batch steps, until the training loss is below 0.01 (settings chosen on
     meta-validation). Running statistics, if any, are those of the support set at the end.
@@ -43,9 +43,9 @@ def _from_scratch(backbone: Backbone) -> Method:
 
     def method(task: Task, number: int) -> Tensor:
         with torch.enable_grad():
-            model = backbone.fresh(number).requires_grad_(True).train()
+            model = backbone.from_scratch(number).requires_grad_(True).train()
             model.momentum = 1.0
-            head = nn.Parameter(torch.zeros(task.way, backbone.feature_dim, device=task.support.x.device))
+            head = nn.Parameter(torch.zeros(task.way, model.feature_dim, device=task.support.x.device))
             optimiser = torch.optim.Adam([*model.parameters(), head], lr=SCRATCH_RATE)
             for _ in range(SCRATCH_STEPS):
                 loss = F.cross_entropy(model(task.support.x) @ head.t(), task.support.y)

@@ -66,8 +66,12 @@ class Config(BaseModel):
         1, "Task", "Channels", "1: greyscale drawings; 3: colour photos.", advanced=True
     )
 
-    backbone: Literal["conv4", "resnet12"] = _field(
-        "conv4", "Backbone", "Backbone", "The shared feature extractor, pre-trained before meta-learning."
+    backbone: Literal["conv4", "resnet12", "photo"] = _field(
+        "conv4",
+        "Backbone",
+        "Backbone",
+        "The shared feature extractor, pre-trained before meta-learning. photo: EfficientNet-Lite0 with "
+        "ImageNet weights, for colour photos.",
     )
     width: int = _field(
         64, "Backbone", "Width", "Channels of the first block.", advanced=True, ge=4, le=512, multiple_of=4
@@ -169,6 +173,14 @@ class Config(BaseModel):
         advanced=True,
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _photo_sizes(cls, values: Any) -> Any:
+        """Photos are in colour and larger than drawings, unless the user says otherwise."""
+        if isinstance(values, dict) and values.get("backbone") == "photo":
+            return {"channels": 3, "image_size": 160, **values}
+        return values
+
     @model_validator(mode="after")
     def _consistent(self) -> Config:
         from metalab.metalearners import check_options  # the registry sits to the right of this module
@@ -177,6 +189,8 @@ class Config(BaseModel):
             raise ValueError(f"data: source {self.source!r} needs the path of a folder or zip")
         if self.channels == 3 and self.source != "image-folder":
             raise ValueError(f"channels: source {self.source!r} is greyscale, only image-folder has colour")
+        if self.backbone == "photo" and (self.channels != 3 or self.image_size % 32):
+            raise ValueError("backbone: photo needs 3 channels and an image size that 32 divides")
         check_options(self.metalearner, self.options)
         return self
 

@@ -146,7 +146,7 @@ def inspect_task(
         stages.append(_stage(name, features, logits, task, loss))
     labels = torch.cat([task.support.y, task.query.y]).cpu().numpy()
     return TaskView(
-        x.float().cpu().numpy(),
+        pretrained.pictures(x).float().cpu().numpy(),
         labels,
         np.arange(len(labels)) < n_support,
         classes or [f"class {number + 1}" for number in range(task.way)],

@@ -90,12 +90,20 @@ def load_backbone(path: Path | str) -> Backbone:
     return backbone.eval()
 
 
+def photo_backbone(config: Config) -> Backbone:
+    """Return the photo backbone with its ImageNet weights; raises :class:`CheckpointError`."""
+    backbone = create_backbone(config)
+    return backbone.restore_frozen().eval()
+
+
 def ready_backbone(config: Config) -> Backbone | None:
     """Return the pre-trained backbone that ``config.pretrained`` asks for; None: pre-train one.
 
     "auto" takes the shipped checkpoint if it is of the family, shape and normalisation asked for. Raises
     :class:`CheckpointError` for a file that cannot be used or is of another shape.
     """
+    if config.backbone == "photo" and config.pretrained == "auto":
+        return photo_backbone(config)
     path = SHIPPED / f"{config.backbone}.safetensors" if config.pretrained == "auto" else config.pretrained
     if path == "none" or (config.pretrained == "auto" and not path.is_file()):
         return None

@@ -9,10 +9,11 @@ import torch
 from metalab.backbones.base import Backbone, seeded_initialisation
 from metalab.backbones.conv4 import Conv4
 from metalab.backbones.mlp import MLP
+from metalab.backbones.photo import Photo
 from metalab.backbones.resnet12 import ResNet12
 from metalab.config import Config
 
-BACKBONES: dict[str, type[Backbone]] = {"conv4": Conv4, "resnet12": ResNet12, "mlp": MLP}
+BACKBONES: dict[str, type[Backbone]] = {"conv4": Conv4, "resnet12": ResNet12, "mlp": MLP, "photo": Photo}
 SHAPE = ("channels", "size", "width", "normalisation")
 
 
@@ -49,6 +50,7 @@ __all__ = [
     "BACKBONES",
     "MLP",
     "Backbone",
+    "Photo",
     "build",
     "create_backbone",
     "describe",

@@ -84,6 +84,29 @@ class Backbone(nn.Module, ABC):
         new.input_std.copy_(self.input_std)
         return new.to(self.input_mean.device)
 
+    def from_scratch(self, seed: int) -> Backbone:
+        """Return a newly initialised network for the baseline that learns from the support set alone."""
+        return self.fresh(seed)
+
+    def record(self, x: Tensor) -> Tensor:
+        """Return images (n, channels, size, size) as examples: what need not be computed again is, here.
+
+        Ordinary backbones change with every task, so images stay as they are.
+        """
+        return x
+
+    def frozen_weights(self) -> dict[str, Tensor]:
+        """Return the tensors that never change and that a pip package holds, by name; usually none."""
+        return {}
+
+    def restore_frozen(self) -> Backbone:
+        """Load the tensors of :meth:`frozen_weights` from their package; usually nothing."""
+        return self
+
+    def pictures(self, x: Tensor) -> Tensor:
+        """Return what a person can look at (n, channels, height, width) of examples ``x``."""
+        return x
+
     def frozen_copy(self) -> Backbone:
         """Return a copy that no optimiser touches."""
         return copy.deepcopy(self).requires_grad_(False).eval()

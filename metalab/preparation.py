@@ -1,0 +1,69 @@
+"""Step 1 for one image: from whatever a user has to what a backbone takes."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from metalab.backbones import Backbone
+from metalab.errors import DataError
+
+
+def prepare(images: np.ndarray | Tensor, backbone: Backbone) -> Tensor:
+    """Return raw images as (n, channels, size, size) floats in 0..1 on the backbone's device.
+
+    Greyscale drawings on light paper are inverted, since drawings are learnt as light ink on dark. Raises
+    :class:`DataError` saying what does not fit.
+    """
+    x = images if isinstance(images, Tensor) else torch.from_numpy(np.ascontiguousarray(images))
+    if x.ndim == 3:
+        x = x.unsqueeze(1)
+    elif x.ndim == 4 and x.shape[1] not in (1, 3, 4) and x.shape[3] in (1, 3, 4):
+        x = x.movedim(3, 1)
+    if x.ndim != 4 or x.shape[1] not in (1, 3, 4) or not x.numel():
+        raise DataError(
+            f"images have shape {tuple(images.shape)}",
+            where="data",
+            fix="Give (n, H, W), (n, H, W, C) or (n, C, H, W) with 1, 3 or 4 channels",
+        )
+    limit = torch.iinfo(x.dtype).max if not x.is_floating_point() else 1
+    x = x.to(backbone.input_mean.device, torch.float32) / limit
+    if not bool(torch.isfinite(x).all()) or float(x.min()) < 0 or float(x.max()) > 1:
+        raise DataError(
+            "values are not finite, or floats outside 0..1", where="data", fix="Scale floats to 0..1"
+        )
+    return fit(x, backbone)
+
+
+def fit(x: Tensor, backbone: Backbone) -> Tensor:
+    """Return images (n, 1, 3 or 4 channels, H, W), floats in 0..1, in the backbone's channels and size.
+
+    Of elementary operations alone, so that an exported model does the very same.
+    """
+    x = x[:, :3]
+    if x.shape[1] != backbone.channels:
+        x = x.mean(1, keepdim=True) if backbone.channels == 1 else x.expand(-1, 3, -1, -1)
+    if x.shape[-2:] != (backbone.size, backbone.size):
+        x = resize(x, backbone.size)
+    if backbone.channels == 1:
+        light = x.flatten(1).median(1).values > 0.5
+        x = torch.where(light[:, None, None, None], 1 - x, x)
+    return x
+
+
+def resize(x: Tensor, size: int) -> Tensor:
+    """Return ``x`` (n, C, H, W) as (n, C, size, size): bilinear, smoothed where it shrinks (antialiased)."""
+    rows = _triangles(x.shape[-2], size, x)
+    columns = _triangles(x.shape[-1], size, x)
+    return (rows @ x @ columns.t()).clamp(0, 1)
+
+
+def _triangles(source: int, size: int, like: Tensor) -> Tensor:
+    """Return the weights (size, source) by which ``source`` pixels make ``size``."""
+    scale = source / size
+    centres = (torch.arange(size, device=like.device, dtype=like.dtype) + 0.5) * scale
+    pixels = torch.arange(source, device=like.device, dtype=like.dtype) + 0.5
+    reach = scale if not isinstance(scale, float) or scale > 1 else 1.0
+    weights = (1 - (pixels - centres[:, None]).abs() / reach).clamp(min=0)
+    return weights / weights.sum(1, keepdim=True)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from metalab.adaptation import AdaptedModel, load
     from metalab.api import (
         TaskResult,
+        adapt,
         create_metalearner,
         create_pretrain_model,
         task_learning,
@@ -22,13 +23,16 @@ if TYPE_CHECKING:
     )
     from metalab.config import Config
     from metalab.errors import MetalabError
+    from metalab.estimator import FewShotClassifier
 
 # Imported on first use: the supervisor and `--help` need no torch.
 _HOMES = {
     "AdaptedModel": "adaptation",
     "Config": "config",
+    "FewShotClassifier": "estimator",
     "MetalabError": "errors",
     "TaskResult": "api",
+    "adapt": "api",
     "create_metalearner": "api",
     "create_pretrain_model": "api",
     "load": "adaptation",
@@ -39,8 +43,10 @@ _HOMES = {
 __all__ = [
     "AdaptedModel",
     "Config",
+    "FewShotClassifier",
     "MetalabError",
     "TaskResult",
+    "adapt",
     "create_metalearner",
     "create_pretrain_model",
     "load",

@@ -5,16 +5,18 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 
-from metalab.adaptation import AdaptedModel, Label, adapt, label_list
+from metalab.adaptation import AdaptedModel, Label, label_list
+from metalab.adaptation import adapt as adapt_to
 from metalab.backbones import Backbone, create_backbone, seeded_initialisation
 from metalab.config import Config
 from metalab.data import create_source
-from metalab.errors import DataError
+from metalab.errors import ConfigError, DataError
 from metalab.execution import choose_device
 from metalab.metalearners import MetaLearner, check_options, get_metalearner
 from metalab.pretraining import pretrain, ready_backbone
@@ -101,7 +103,7 @@ def task_learning(
     Images are (n, H, W), (n, H, W, C) arrays or (n, C, H, W) tensors, 0..255 integers or 0..1 floats, of
     any size; labels are strings or integers. Raises :class:`DataError` saying what does not fit.
     """
-    model = adapt(metalearner, train_data, train_labels)
+    model = adapt_to(metalearner, train_data, train_labels, calibrated=False)
     probabilities = model.predict_proba(test_data)
     predictions = [model.classes[i] for i in probabilities.argmax(1)]
     accuracy = None
@@ -111,3 +113,21 @@ def task_learning(
             raise DataError(f"{len(predictions)} test images but {len(truth)} labels", where="test_labels")
         accuracy = float(np.mean([p == t for p, t in zip(predictions, truth, strict=True)]))
     return TaskResult(predictions, probabilities, accuracy, model)
+
+
+def adapt(application: str, data: Any, labels: Any) -> AdaptedModel:
+    """Adapt the ready model of ``application`` to a few labelled examples: nothing is meta-trained.
+
+    image-classification: ``data`` is an array of images, a list of images of different sizes, or of paths.
+    Raises :class:`ConfigError` for an application that is not there, and :class:`DataError`.
+    """
+    if application != "image-classification":
+        raise ConfigError(
+            f"unknown application {application!r}", where="application", fix="Use 'image-classification'"
+        )
+    from metalab.choice import adapt_best
+    from metalab.data.reading import decode
+
+    if len(data) and isinstance(data[0], str | Path):
+        data = [decode(Path(path).read_bytes(), str(path)) for path in data]
+    return adapt_best(data, labels).model

@@ -64,9 +64,7 @@ def calibrate(metalearner: MetaLearner, support: Examples, way: int) -> Confiden
     return Confidence(temperature, threshold, right, ece, auroc)
 
 
-def familiarity(
-    metalearner: MetaLearner, state: State, support: Examples, x: Tensor, way: int
-) -> Tensor:
+def familiarity(metalearner: MetaLearner, state: State, support: Examples, x: Tensor, way: int) -> Tensor:
     """Return how like the support set each of ``x`` is (n,): the cosine to the nearest class mean.
 
     Of features less the mean of all support features, so that what every image shares does not count.

@@ -16,7 +16,7 @@ def prepare(images: np.ndarray | Tensor, backbone: Backbone) -> Tensor:
     Greyscale drawings on light paper are inverted, since drawings are learnt as light ink on dark. Raises
     :class:`DataError` saying what does not fit.
     """
-    x = images if isinstance(images, Tensor) else torch.from_numpy(np.ascontiguousarray(images))
+    x = images if isinstance(images, Tensor) else torch.from_numpy(np.array(images))
     if x.ndim == 3:
         x = x.unsqueeze(1)
     elif x.ndim == 4 and x.shape[1] not in (1, 3, 4) and x.shape[3] in (1, 3, 4):
@@ -47,7 +47,7 @@ def fit(x: Tensor, backbone: Backbone) -> Tensor:
     if x.shape[-2:] != (backbone.size, backbone.size):
         x = resize(x, backbone.size)
     if backbone.channels == 1:
-        light = x.flatten(1).median(1).values > 0.5
+        light = (x.flatten(1) > 0.5).to(x.dtype).mean(1) > 0.5
         x = torch.where(light[:, None, None, None], 1 - x, x)
     return x
 
@@ -61,9 +61,8 @@ def resize(x: Tensor, size: int) -> Tensor:
 
 def _triangles(source: int, size: int, like: Tensor) -> Tensor:
     """Return the weights (size, source) by which ``source`` pixels make ``size``."""
-    scale = source / size
+    scale = torch.as_tensor(source / size, dtype=like.dtype, device=like.device)  # a tensor, when exported
     centres = (torch.arange(size, device=like.device, dtype=like.dtype) + 0.5) * scale
     pixels = torch.arange(source, device=like.device, dtype=like.dtype) + 0.5
-    reach = scale if not isinstance(scale, float) or scale > 1 else 1.0
-    weights = (1 - (pixels - centres[:, None]).abs() / reach).clamp(min=0)
+    weights = (1 - (pixels - centres[:, None]).abs() / scale.clamp(min=1)).clamp(min=0)
     return weights / weights.sum(1, keepdim=True)

@@ -27,7 +27,8 @@ def patches(x: Tensor) -> Tensor:
 
 def moments(h: Tensor, per_image: bool) -> Moments:
     """Return mean and biased variance of each channel of ``h`` (n, c, height, width), (c,) or (n, c)."""
-    return _Moments.apply(h, (2, 3) if per_image else (0, 2, 3))
+    function = _Moments.forward if torch.jit.is_tracing() else _Moments.apply  # an export knows no functions
+    return function(h, (2, 3) if per_image else (0, 2, 3))
 
 
 class _Moments(torch.autograd.Function):
@@ -77,12 +78,14 @@ def pooled_product(rows: Tensor, weights: Tensor, height: int, width: int) -> Te
     whole: on a CPU fresh memory for it costs more than the product. It passes through the cache in pieces,
     forward and on the way back, which needs the place of each maximum alone.
     """
+    if torch.jit.is_tracing():
+        return F.max_pool2d(_as_map(rows @ weights, (height, width)), 2)
     return _PooledProduct.apply(rows, weights, (height, width))[0]
 
 
 def max_pool(h: Tensor) -> Tensor:
     """Return the 2×2 maxima (n, c, height // 2, width // 2) of ``h`` (n, c, height, width)."""
-    return _MaxPool.apply(h)[0]
+    return F.max_pool2d(h, 2) if torch.jit.is_tracing() else _MaxPool.apply(h)[0]
 
 
 PIECE = 500_000

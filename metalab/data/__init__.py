@@ -30,9 +30,7 @@ def create_source(config: Config, device: torch.device | str = "cpu") -> TaskSou
         from metalab.data.omniglot import omniglot
 
         return omniglot(config.data, config.image_size, config.episodes, config.rotations, device=device)
-    from metalab.data.folder import image_folder
-
-    return image_folder(config.data, config.image_size, config.channels, device=device)
+    return _own_images(config, False, device)
 
 
 def create_test_source(
@@ -61,7 +59,16 @@ def create_test_source(
             asked.data, config.image_size, config.episodes, exclude=exclude, test_only=True, device=device
         )
     if name == "image-folder":
-        from metalab.data.folder import image_folder
-
-        return image_folder(asked.data, config.image_size, config.channels, test_only=True, device=device)
+        return _own_images(asked, True, device)
     return create_source(asked, device)
+
+
+def _own_images(config: Config, test_only: bool, device: torch.device | str) -> TaskSource:
+    if config.backbone == "photo":
+        from metalab.data.photos import photo_folder
+        from metalab.pretraining import photo_backbone
+
+        return photo_folder(config.data, photo_backbone(config).to(device), test_only)
+    from metalab.data.folder import image_folder
+
+    return image_folder(config.data, config.image_size, config.channels, test_only, device)

@@ -39,20 +39,24 @@ def image_folder(
     Raises :class:`DataError` naming the file that is broken or too large, or what is missing.
     """
     classes = read_classes(path, size, channels)
-    names = list(classes)
+    images = np.concatenate(list(classes.values()))
+    labels = np.repeat(np.arange(len(classes)), [len(held) for held in classes.values()])
+    x, y = torch.from_numpy(images).to(device), torch.from_numpy(labels).to(device)
+    return folder_source(x, y, list(classes), test_only)
+
+
+def folder_source(x: torch.Tensor, y: torch.Tensor, names: list[str], test_only: bool) -> PoolSource:
+    """Return examples ``x`` (n, ...) of the classes ``y`` (n,) as a source, split as in :func:`image_folder`."""
     groups: dict[Split, dict[str, list[int]]] = {"test": {"all": list(range(len(names)))}}
     if len(names) >= 10 and not test_only:
         a, b = int(0.6 * len(names)), int(0.8 * len(names))
         ids = list(range(len(names)))
         groups = {"train": {"all": ids[:a]}, "validation": {"all": ids[a:b]}, "test": {"all": ids[b:]}}
-    images = np.concatenate(list(classes.values()))
-    labels = np.repeat(np.arange(len(names)), [len(held) for held in classes.values()])
-    x = torch.from_numpy(images).to(device)
     hint = (
         f"Meta-training on own images needs ten classes or more, found: {len(names)}. With fewer, adapt a "
         "trained model to them: the page Adapt, or the command 'adapt'"
     )
-    return PoolSource("image-folder", x, torch.from_numpy(labels).to(device), names, groups, hint=hint)
+    return PoolSource("image-folder", x, y, names, groups, hint=hint)
 
 
 def read_classes(path: Path | str | BinaryIO, size: int, channels: int) -> dict[str, np.ndarray]:

@@ -63,7 +63,7 @@ class AdaptedModel:
     state: State
     classes: list[Label]
     support: Examples | None = None
-    confidence: Confidence = Confidence()
+    confidence: Confidence = field(default_factory=Confidence)
 
     def predict_proba(self, images: Images) -> np.ndarray:
         """Return calibrated class probabilities (n, way) of raw images; raises :class:`DataError`."""

@@ -36,7 +36,8 @@ def _unadapted(backbone: Backbone) -> Method:
 
 
 def _from_scratch(backbone: Backbone) -> Method:
-    """The same architecture (photos: a small one), newly initialised, trained with a linear head on the support set alone.
+    """The same architecture (photos: a small one), newly initialised, trained with a linear head on the
+    support set alone.
 
     Adam, at most 100 full-batch steps, until the training loss is below 0.01 (settings chosen on
     meta-validation). Running statistics, if any, are those of the support set at the end.

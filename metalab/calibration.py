@@ -48,7 +48,7 @@ def calibrate(metalearner: MetaLearner, support: Examples, way: int) -> Confiden
     if metalearner.transductive:
         return Confidence()
     logits, labels, known = [], [], []
-    for kept, held in _folds(support, way):
+    for kept, held in folds_of(support, way):
         state = metalearner.adapt(kept, way)
         logits.append(metalearner.predict(state, held.x))
         labels.append(held.y)
@@ -89,10 +89,10 @@ def calibration_error(probabilities: np.ndarray, labels: np.ndarray, bins: int =
     return float(sum(gaps))
 
 
-def _folds(support: Examples, way: int) -> Iterator[tuple[Examples, Examples]]:
+def folds_of(support: Examples, way: int, most: int = FOLDS) -> Iterator[tuple[Examples, Examples]]:
     """Leave examples out in turn, each at most once and never a class's last one."""
     counts = torch.bincount(support.y, minlength=way)
-    folds = min(FOLDS, max(2, int(counts.max())))
+    folds = min(most, max(2, int(counts.max())))
     order = torch.argsort(torch.rand(len(support.y), generator=seeded("cpu", 0, "folds")))
     fold = torch.full((len(support.y),), -1)
     for label in range(way):

@@ -18,7 +18,7 @@ PHOTO, DRAWING = "photo", "protonet"
 """The ready meta-learners: for photos a ridge head on frozen ImageNet features, which no adapter that was
 meta-trained offline beats (README, *Own photos*); for drawings the shipped ProtoNet."""
 INK = 0.8
-"""Share of pixels near black or white from which grey images count as drawings, if nothing better is known."""
+"""Share of pixels near black or white from which grey images count as drawings, if no more is known."""
 
 
 @dataclass(frozen=True)

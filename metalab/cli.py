@@ -63,18 +63,28 @@ def parser() -> argparse.ArgumentParser:
         action="append",
         help="a shipped model's name, or a run's id; give it again to compare several (default: all shipped)",
     )
+    evaluate.add_argument(
+        "--application",
+        choices=("image-classification",),
+        help="with --data: the ready models for own images",
+    )
     evaluate.add_argument("--source", help="another source of tasks, such as digits (default: its own)")
     evaluate.add_argument("--data", type=Path, help="folder or zip: everything in it is meta-test")
     evaluate.add_argument("--exclude", action="append", default=[], help="an alphabet to leave out")
     for name in ("way", "shot", "query"):
         evaluate.add_argument(f"--{name}", type=int, help="default: as the model was trained")
     evaluate.add_argument("--tasks", type=int, default=600, help="held-out tasks (default: 600)")
+    evaluate.add_argument("--json", action="store_true", help="end with the table as one line of JSON")
     evaluate.add_argument(
         "--format", choices=("text", "json", "markdown"), default="text", help="how to print the table"
     )
 
     adapt = command("adapt", _adapt, "adapt a trained model to a folder of examples (step 4)")
-    _add_model(adapt)
+    adapt.add_argument(
+        "--model",
+        default="auto",
+        help="photo, a shipped model's name, or a run's id (default: auto, what suits the images)",
+    )
     adapt.add_argument(
         "--support", required=True, type=Path, metavar="DIR", help="folder or zip, one sub-folder per class"
     )
@@ -83,6 +93,19 @@ def parser() -> argparse.ArgumentParser:
     predict = command("predict", _predict, "classify images with an adapted model")
     predict.add_argument("--model", required=True, type=Path, metavar="FILE", help="written by adapt")
     predict.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="image files")
+
+    serve = command(
+        "serve", _serve, "answer HTTP requests with an adapted model (/predict, /examples, /health)"
+    )
+    serve.add_argument("model", type=Path, metavar="FILE", help="written by adapt, or downloaded from a page")
+    serve.add_argument(
+        "--host", default="127.0.0.1", help="address to listen on (default: only this machine)"
+    )
+    serve.add_argument("--port", type=int, default=8700, help="(default: 8700)")
+    serve.add_argument("--token-file", type=Path, metavar="FILE", help="requests must bring this file's text")
+    serve.add_argument("--keep", action="store_true", help="write added examples back to FILE")
+    serve.add_argument("--megabytes", type=int, default=20, help="largest request (default: 20)")
+    serve.add_argument("--seconds", type=float, default=10.0, help="longest answer (default: 10)")
 
     ship = command("ship", _ship, "make the checkpoints that come with metalab")
     ship.add_argument(
@@ -121,12 +144,6 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:  # "runs | head" has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-
-
-def _add_model(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--model", default="protonet", help="a shipped model's name, or a run's id (default: protonet)"
-    )
 
 
 def _add_config(command: argparse.ArgumentParser, only: tuple[str, ...] = ()) -> None:
@@ -319,6 +336,8 @@ def _report(arguments: argparse.Namespace) -> int:
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
+    if arguments.application and not arguments.model:
+        return _evaluate_own(arguments)
     from metalab.backbones import same_weights
     from metalab.data import create_test_source
     from metalab.evaluation import Evaluation, evaluate
@@ -347,44 +366,87 @@ def _evaluate(arguments: argparse.Namespace) -> int:
                 table = item.as_dict()
             else:
                 show(item)
+    _print_table(table, arguments)
+    return 0
+
+
+def _print_table(table: dict[str, Any], arguments: argparse.Namespace) -> None:
     if arguments.format == "json":
         print(json.dumps(table, indent=1))
     else:
         _table(table, arguments.format == "markdown")
+    if arguments.json:
+        print(json.dumps(table, ensure_ascii=False))
+
+
+def _evaluate_own(arguments: argparse.Namespace) -> int:
+    from metalab.own import evaluate_own
+    from metalab.tasks import TaskShape
+
+    if arguments.data is None:
+        raise ConfigError("which images?", where="--data", fix="Give a folder or zip with a folder per class")
+    shape, table = TaskShape(arguments.way or 5, arguments.shot or 5, arguments.query or 15), {}
+    with _bar() as show:
+        for item in evaluate_own(arguments.data, shape, arguments.tasks):
+            if isinstance(item, dict):
+                table = item
+            else:
+                show(item)
+    for note in table.pop("notes"):
+        print(note, file=sys.stderr)
+    _print_table(table, arguments)
+    return 0
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    from metalab.service import MEGABYTE, Service, ServiceLimits, serve
+
+    token = None
+    if arguments.token_file is not None:
+        try:
+            token = arguments.token_file.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"cannot be read ({error})", where=arguments.token_file) from None
+    limits = ServiceLimits(arguments.megabytes * MEGABYTE, arguments.seconds)
+    service = Service(arguments.model, limits, token, arguments.keep)
+    print(f"http://{arguments.host}:{arguments.port}: POST an image to /predict", file=sys.stderr)
+    serve(service, arguments.host, arguments.port)
     return 0
 
 
 def _adapt(arguments: argparse.Namespace) -> int:
-    import numpy as np
-
     from metalab.adaptation import adapt
-    from metalab.data.folder import read_classes
-    from metalab.shipped import load_trained
+    from metalab.choice import adapt_best, ready
+    from metalab.data.reading import read_images, require_classes
 
-    learner = load_trained(arguments.model).metalearner
-    classes = read_classes(arguments.support, learner.backbone.size, learner.backbone.channels)
-    labels = [name for name, images in classes.items() for _ in images]
-    model = adapt(learner, np.concatenate(list(classes.values())), labels)
+    held = require_classes(read_images(arguments.support))
+    if arguments.model == "auto":
+        choice = adapt_best(held.images, held.labels)
+        model, why = choice.model, f"{choice.model.metalearner.label}: {choice.reason}"
+    else:
+        model = adapt(ready(arguments.model), held.images, held.labels)
+        why = model.metalearner.label
     model.save(arguments.out)
-    print(f"{arguments.out}: {len(classes)} classes from {len(labels)} images")
+    for note in held.notes:
+        print(f"{note.where}: {note.what} ({note.action})", file=sys.stderr)
+    print(f"{arguments.out}: {len(model.classes)} classes from {len(held.labels)} images. {why}")
     return 0
 
 
 def _predict(arguments: argparse.Namespace) -> int:
-    import numpy as np
-
     from metalab.adaptation import load
-    from metalab.data.folder import read_file
+    from metalab.data.reading import read_image
 
     model = load(arguments.model)
-    backbone = model.metalearner.backbone
-    images = np.stack([read_file(path, backbone.size, backbone.channels) for path in arguments.images])
-    for path, probabilities in zip(arguments.images, model.predict_proba(images), strict=True):
+    images = [read_image(path) for path in arguments.images]
+    known = [None] * len(images) if model.confidence.threshold is None else model.knows(images).tolist()
+    for path, probabilities, sure in zip(arguments.images, model.predict_proba(images), known, strict=True):
         best = int(probabilities.argmax())
         row = {
             "image": str(path),
             "class": model.classes[best],
             "probability": round(float(probabilities[best]), 4),
+            "known": sure,
         }
         print(json.dumps(row, ensure_ascii=False))
     return 0

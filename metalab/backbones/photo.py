@@ -81,7 +81,7 @@ class Photo(Backbone):
         return self.maps(x)[-1].mean((2, 3))
 
     def maps(self, x: Tensor) -> list[Tensor]:
-        """Return the feature maps at 1/2, 1/4, 1/8, 1/16 and 1/32 of the side, the last with 1,280 channels."""
+        """Return the feature maps at 1/2, 1/4, 1/8, 1/16 and 1/32 of the side, the last of 1,280 channels."""
         x = x.contiguous(memory_format=torch.channels_last)  # nearly twice as fast on a CPU
         h = F.relu6(self._convolve("stem", self.standardise(x), 2))
         found, number = [], 0

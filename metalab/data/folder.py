@@ -46,7 +46,7 @@ def image_folder(
 
 
 def folder_source(x: torch.Tensor, y: torch.Tensor, names: list[str], test_only: bool) -> PoolSource:
-    """Return examples ``x`` (n, ...) of the classes ``y`` (n,) as a source, split as in :func:`image_folder`."""
+    """Return examples ``x`` (n, ...) of classes ``y`` (n,) as a source, split as by :func:`image_folder`."""
     groups: dict[Split, dict[str, list[int]]] = {"test": {"all": list(range(len(names)))}}
     if len(names) >= 10 and not test_only:
         a, b = int(0.6 * len(names)), int(0.8 * len(names))

@@ -163,12 +163,16 @@ class AdaptedModel:
         return checkpoint_bytes("adapted-model", tensors, meta)
 
     def export(self, path: Path | str, format: Literal["onnx"] = "onnx") -> None:
-        """Write the model for another runtime: see :func:`metalab.export.export_onnx`."""
-        from metalab.export import export_onnx
-
+        """Write the model for another runtime: see :func:`metalab.export.onnx_bytes`."""
         if format != "onnx":
             raise ConfigError(f"unknown format {format!r}", where="format", fix="Use 'onnx'")
-        export_onnx(self, path)
+        atomic_write(Path(path), self.to_onnx())
+
+    def to_onnx(self) -> bytes:
+        """Return what :meth:`export` writes."""
+        from metalab.export import onnx_bytes
+
+        return onnx_bytes(self)
 
     def _logits(self, x: Tensor) -> Tensor:
         with torch.no_grad():

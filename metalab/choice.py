@@ -11,6 +11,7 @@ import numpy as np
 from torch import Tensor
 
 from metalab.adaptation import AdaptedModel, adapt
+from metalab.backbones import Backbone
 from metalab.metalearners import MetaLearner
 from metalab.records import Images
 
@@ -40,6 +41,13 @@ def ready(name: str) -> MetaLearner:
     if name == PHOTO:
         return create_metalearner("r2d2", Photo().restore_frozen().eval())
     return load_trained(name).metalearner
+
+
+def untrained_backbone(name: str) -> Backbone:
+    """Return the pre-trained backbone under the ready meta-learner ``name``, before any meta-learning."""
+    from metalab.shipped import load_trained
+
+    return ready(name).backbone if name == PHOTO else load_trained(name).pretrained
 
 
 def adapt_best(images: Images, labels: Any) -> Choice:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import io
+import json
 import warnings
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from metalab.errors import ConfigError
 from metalab.preparation import fit
-from metalab.storage import atomic_write
 
 if TYPE_CHECKING:
     from metalab.adaptation import AdaptedModel
@@ -37,8 +36,8 @@ class _Whole(nn.Module):
         return F.softmax(self.metalearner.predict(state, x) / self.temperature, dim=1)
 
 
-def export_onnx(model: AdaptedModel, path: Path | str) -> None:
-    """Write ``model`` as ONNX: input ``image`` (n, H, W, 3) uint8 of any n and size, output ``probabilities``
+def onnx_bytes(model: AdaptedModel) -> bytes:
+    """Return ``model`` as an ONNX file: input ``image`` (n, H, W, 3) uint8 of any n and size, output ``probabilities``
     (n, way); the classes are in the file's metadata as JSON.
 
     Raises :class:`ConfigError` where the package onnx is missing or the method cannot be exported.
@@ -47,8 +46,6 @@ def export_onnx(model: AdaptedModel, path: Path | str) -> None:
         import onnx
     except ImportError:
         raise ConfigError("ONNX is not installed", where="export", fix="pip install onnx") from None
-    import json
-
     if model.metalearner.transductive:
         raise ConfigError(
             "a transductive method judges many images together and cannot be exported",
@@ -73,4 +70,4 @@ def export_onnx(model: AdaptedModel, path: Path | str) -> None:
     entry = graph.metadata_props.add()
     entry.key, entry.value = "classes", json.dumps(model.classes)
     onnx.checker.check_model(graph)
-    atomic_write(Path(path), graph.SerializeToString())
+    return graph.SerializeToString()

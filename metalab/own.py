@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 
@@ -18,6 +19,7 @@ from metalab.choice import DRAWING, PHOTO, grey, ready
 from metalab.data.photos import image_source
 from metalab.data.reading import ImageSet, read_images, require_classes
 from metalab.evaluation import Evaluation, Measured, measure, methods_of, tabulate
+from metalab.inspection import TaskView, inspect_task
 from metalab.progress import Progress
 from metalab.shipped import load_trained, shipped
 from metalab.tasks import Task, TaskShape
@@ -113,9 +115,7 @@ def _wilson(right: int, n: int) -> tuple[float, float]:
 def recommendation(counts: Mapping[str, int], model: AdaptedModel) -> str:
     """Return in words whether to adapt at once or to meta-train on the user's classes first, and why."""
     measured = model.confidence.accuracy
-    known = (
-        "" if measured is None else f" On your examples it is right {measured:.0%} of the time (held out)."
-    )
+    known = "" if measured is None else f" Held-out examples of yours: {measured:.0%} right."
     if len(counts) < MANY_CLASSES:
         return (
             f"Adapt at once: meta-training needs {MANY_CLASSES} classes or more to learn from, these are "
@@ -127,6 +127,57 @@ def recommendation(counts: Mapping[str, int], model: AdaptedModel) -> str:
             f"{min(counts.values())} images and {MANY_EXAMPLES} are needed.{known}"
         )
     return (
-        f"Adapt at once, then try meta-training: {len(counts)} classes of {MANY_EXAMPLES} images or more allow "
-        f"it, on the page Train with *Own images*; classes held out from it show whether it pays.{known}"
+        f"Adapt at once, then try meta-training: {len(counts)} classes of {MANY_EXAMPLES} images or more "
+        f"allow it, on the page Train with *Own images*; classes held out from it show if it pays.{known}"
     )
+
+
+def view_support(model: AdaptedModel, pretrained: Backbone) -> TaskView | None:
+    """Look at features before and after adapting to two thirds of each class, the rest as query.
+
+    None where a class has fewer than three examples.
+    """
+    way = len(model.classes)
+    if int(torch.bincount(model.support.y, minlength=way).min()) < 3:
+        return None
+    kept, held = next(iter(folds_of(model.support, way, 3)))
+    return inspect_task(model.metalearner, pretrained, Task(kept, held, way), [str(c) for c in model.classes])
+
+
+def sample_photos(per_class: int = 6) -> ImageSet:
+    """Return crops of photos that come with scikit-image and scikit-learn, a class a photo: a first example."""
+    from skimage import data
+    from sklearn.datasets import load_sample_image
+
+    photos = {
+        "astronaut": data.astronaut(),
+        "cat": data.chelsea(),
+        "coffee": data.coffee(),
+        "rocket": data.rocket(),
+        "temple": load_sample_image("china.jpg"),
+        "flower": load_sample_image("flower.jpg"),
+    }
+    images, labels, names = [], [], []
+    chance = np.random.default_rng(0)
+    for name, photo in photos.items():
+        side = min(photo.shape[:2]) * 6 // 10
+        for number in range(per_class):
+            top, left = (int(chance.integers(0, size - side)) for size in photo.shape[:2])
+            images.append(np.ascontiguousarray(photo[top : top + side, left : left + side]))
+            labels.append(name)
+            names.append(f"{name}/crop {number + 1}")
+    return ImageSet(images, labels, names, [])
+
+
+SCRIPT = '''"""Classify image files with an adapted model: python predict.py IMAGE..."""
+import sys
+
+import metalab
+from metalab.data.reading import read_image
+
+model = metalab.load("model.safetensors")
+images = [read_image(path) for path in sys.argv[1:]]
+for path, chances in zip(sys.argv[1:], model.predict_proba(images)):
+    print(path, model.classes[chances.argmax()], f"{chances.max():.0%}")
+'''
+"""What a user runs beside the downloaded model."""

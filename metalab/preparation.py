@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from metalab.backbones import Backbone
@@ -66,3 +67,15 @@ def _triangles(source: int, size: int, like: Tensor) -> Tensor:
     pixels = torch.arange(source, device=like.device, dtype=like.dtype) + 0.5
     weights = (1 - (pixels - centres[:, None]).abs() / scale.clamp(min=1)).clamp(min=0)
     return weights / weights.sum(1, keepdim=True)
+
+
+def thumbnail(image: np.ndarray, side: int) -> np.ndarray:
+    """Return an image (H, W, 3) uint8 as floats 0..1 (3, side, side)."""
+    x = torch.from_numpy(np.array(image)).movedim(2, 0)[None].float() / 255
+    return resize(x, side)[0].numpy()
+
+
+def stretched(values: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Return a map (h, w) drawn smoothly over an image of ``shape`` (height, width)."""
+    x = torch.from_numpy(np.array(values, dtype=np.float32))[None, None]
+    return F.interpolate(x, shape, mode="bilinear")[0, 0].numpy()

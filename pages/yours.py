@@ -1,0 +1,143 @@
+"""Your data: a few images of each class in, an adapted model out, tried and taken away."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import streamlit as st
+
+from pages.collect import collect
+from pages.common import WORDS, embedder, errors_in_place, picture
+from pages.tryout import take_away, try_images
+
+if TYPE_CHECKING:
+    from metalab.data.reading import ImageSet
+
+    from metalab.choice import Choice
+    from metalab.inspection import TaskView
+    from metalab.own import CrossRow
+
+
+@st.cache_resource(show_spinner=False, max_entries=8)
+def adapted(key: str, _held: ImageSet) -> Choice:
+    """Adapt the ready model that suits the images best; once, for all reruns."""
+    from metalab.choice import adapt_best
+
+    return adapt_best(_held.images, _held.labels)
+
+
+@st.cache_resource(show_spinner=False, max_entries=8)
+def baselines(key: str, _choice: Choice) -> list[CrossRow]:
+    """Cross-validate the method and every baseline on the examples."""
+    from metalab.choice import untrained_backbone
+    from metalab.own import cross_validate
+
+    return cross_validate(_choice.model, untrained_backbone(_choice.name), _choice.name)
+
+
+@st.cache_resource(show_spinner=False, max_entries=8)
+def view_of(key: str, _choice: Choice) -> TaskView | None:
+    """Look at features before and after adaptation; a third of each class is kept back as query."""
+    from metalab.choice import untrained_backbone
+    from metalab.own import view_support
+
+    return view_support(_choice.model, untrained_backbone(_choice.name))
+
+
+def checked(held: ImageSet) -> None:
+    """Say what is in the data, and what was wrong with it."""
+    counts = held.counts()
+    few, most = min(counts.values()), max(counts.values())
+    each = f"{few}" if few == most else f"{few} to {most}"
+    st.markdown(f"**{len(counts)} classes, {len(held.labels)} images**, {each} in each class.")
+    notes = held.checked_notes()
+    if notes:
+        words = {"skipped": "left out", "repaired": "repaired", "warning": "worth a look"}
+        with st.expander(f"{len(notes)} remarks on the files", icon=":material/report:"):
+            rows = [{"File": note.where, "What": note.what, "Done": words[note.action]} for note in notes]
+            st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch")
+    else:
+        st.caption("No duplicates, every file is readable.")
+
+
+def outcome(key: str, held: ImageSet, choice: Choice) -> None:
+    """Show which model was taken, why, and how sure it may be."""
+    from metalab.own import recommendation
+
+    known = choice.model.confidence
+    row = st.columns(4)
+    row[0].metric(
+        "Right on held-out examples",
+        "–" if known.accuracy is None else f"{known.accuracy:.0%}",
+        help="Cross-validation: each example was left out once and then classified.",
+    )
+    row[1].metric("Chance", f"{1 / len(choice.model.classes):.0%}")
+    row[2].metric(
+        "Calibration error",
+        "–" if known.ece is None else f"{100 * known.ece:.0f} points",
+        help="By how much its confidence misses how often it is right (ECE), measured on so few examples "
+        "only roughly.",
+    )
+    row[3].metric(
+        "Telling strangers",
+        "–" if known.auroc is None else f"{known.auroc:.2f}",
+        help="AUROC of telling *none of these* from known classes, each class left out in turn. 0.5: no "
+        "better than a coin, 1: perfect.",
+    )
+    st.caption(
+        f"Model: **{choice.model.metalearner.label}** ({choice.reason}). {recommendation(held.counts(), choice.model)}"
+    )
+    with st.expander("Every method on your examples, by cross-validation", icon=":material/leaderboard:"):
+        rows = baselines(key, choice)
+        if not rows:
+            st.info("Two examples of a class or more are needed to hold one out.")
+            return
+        table = [
+            {
+                "Method": one.label,
+                "Kind": "meta-learner" if one.kind == "metalearner" else "baseline",
+                "Right": 100 * one.accuracy,
+                "±": 100 * one.interval,
+            }
+            for one in rows
+        ]
+        st.dataframe(
+            pd.DataFrame(table),
+            hide_index=True,
+            width="stretch",
+            column_config={name: st.column_config.NumberColumn(format="%.0f %%") for name in ("Right", "±")},
+        )
+        st.caption(
+            f"{rows[0].examples} examples, each held out once, the same for every method; half the 95 % interval over "
+            "examples. With so few, differences within it mean nothing."
+        )
+
+
+st.title("Your data")
+st.caption(
+    "A few images of each class in, a model out. Nothing leaves this machine, and nothing is trained for "
+    f"minutes: a ready model adapts in about a second. {WORDS['shot']}"
+)
+with errors_in_place():
+    found = collect()
+    if found is not None:
+        key, held = found
+        st.subheader("1 · What you brought")
+        checked(held)
+        st.subheader("2 · The adapted model")
+        with st.spinner("Looking at your images and adapting …"):
+            choice = adapted(key, held)
+        outcome(key, held, choice)
+        st.subheader("3 · Try it on a new image")
+        try_images(key, held, choice.model)
+        st.subheader("4 · Features", help="What the model makes of each image, drawn as a point.")
+        view = view_of(key, choice)
+        if view is None:
+            st.info("Three examples of each class or more are needed: two to learn from, one to judge by.")
+        else:
+            picture(view, f"yours-{key}")
+        st.subheader("5 · Take it away")
+        take_away(key, choice.model)
+
+embedder()

@@ -37,8 +37,8 @@ class _Whole(nn.Module):
 
 
 def onnx_bytes(model: AdaptedModel) -> bytes:
-    """Return ``model`` as an ONNX file: input ``image`` (n, H, W, 3) uint8 of any n and size, output ``probabilities``
-    (n, way); the classes are in the file's metadata as JSON.
+    """Return ``model`` as an ONNX file: input ``image`` (n, H, W, 3) uint8 of any n and size, output
+    ``probabilities`` (n, way); the classes are in the file's metadata as JSON.
 
     Raises :class:`ConfigError` where the package onnx is missing or the method cannot be exported.
     """

@@ -145,7 +145,7 @@ def view_support(model: AdaptedModel, pretrained: Backbone) -> TaskView | None:
 
 
 def sample_photos(per_class: int = 6) -> ImageSet:
-    """Return crops of photos that come with scikit-image and scikit-learn, a class a photo: a first example."""
+    """Return crops of photos that come with scikit-image and scikit-learn, a class a photo: to try with."""
     from skimage import data
     from sklearn.datasets import load_sample_image
 

@@ -57,7 +57,8 @@ def collect() -> tuple[str, ImageSet] | None:
         if not path:
             return None
         held = require_classes(read_images(path))
-        return _name([(name, image.tobytes()) for name, image in zip(held.names, held.images)]), held
+        pixels = [image.tobytes() for image in held.images]
+        return _name(list(zip(held.names, pixels, strict=True))), held
     upload = st.file_uploader(
         "A zip with one folder per class",
         type="zip",

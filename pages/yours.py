@@ -86,7 +86,8 @@ def outcome(key: str, held: ImageSet, choice: Choice) -> None:
         "better than a coin, 1: perfect.",
     )
     st.caption(
-        f"Model: **{choice.model.metalearner.label}** ({choice.reason}). {recommendation(held.counts(), choice.model)}"
+        f"Model: **{choice.model.metalearner.label}** ({choice.reason}). "
+        f"{recommendation(held.counts(), choice.model)}"
     )
     with st.expander("Every method on your examples, by cross-validation", icon=":material/leaderboard:"):
         rows = baselines(key, choice)
@@ -109,8 +110,8 @@ def outcome(key: str, held: ImageSet, choice: Choice) -> None:
             column_config={name: st.column_config.NumberColumn(format="%.0f %%") for name in ("Right", "±")},
         )
         st.caption(
-            f"{rows[0].examples} examples, each held out once, the same for every method; half the 95 % interval over "
-            "examples. With so few, differences within it mean nothing."
+            f"{rows[0].examples} examples, each held out once, the same for every method; half the 95 % "
+            "interval over examples. With so few, differences within it mean nothing."
         )
 
 

@@ -17,6 +17,7 @@ from metalab.backbones import Backbone
 from metalab.calibration import folds_of
 from metalab.choice import DRAWING, PHOTO, grey, ready
 from metalab.data.photos import image_source
+from metalab.data.pictures import photos
 from metalab.data.reading import ImageSet, read_images, require_classes
 from metalab.evaluation import Evaluation, Measured, measure, methods_of, tabulate
 from metalab.inspection import TaskView, inspect_task
@@ -146,20 +147,9 @@ def view_support(model: AdaptedModel, pretrained: Backbone) -> TaskView | None:
 
 def sample_photos(per_class: int = 6) -> ImageSet:
     """Return crops of photos that come with scikit-image and scikit-learn, a class a photo: to try with."""
-    from skimage import data
-    from sklearn.datasets import load_sample_image
-
-    photos = {
-        "astronaut": data.astronaut(),
-        "cat": data.chelsea(),
-        "coffee": data.coffee(),
-        "rocket": data.rocket(),
-        "temple": load_sample_image("china.jpg"),
-        "flower": load_sample_image("flower.jpg"),
-    }
     images, labels, names = [], [], []
     chance = np.random.default_rng(0)
-    for name, photo in photos.items():
+    for name, photo in photos().items():
         side = min(photo.shape[:2]) * 6 // 10
         for number in range(per_class):
             top, left = (int(chance.integers(0, size - side)) for size in photo.shape[:2])

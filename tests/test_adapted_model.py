@@ -62,9 +62,7 @@ def test_grows_and_shrinks_as_if_adapted_so_from_the_start(model: AdaptedModel, 
     rockets = [image for image, label in zip(HELD.images, HELD.labels, strict=True) if label == "rocket"][:4]
     back = fewer.add_class("rocket", rockets)
     order = [back.classes.index(name) for name in model.classes]
-    np.testing.assert_allclose(
-        back.predict_proba(images)[:, order], model.predict_proba(images), atol=2e-3
-    )
+    np.testing.assert_allclose(back.predict_proba(images)[:, order], model.predict_proba(images), atol=2e-3)
     more = model.add_examples(images[:2], ["astronaut", "tree"])
     assert more.classes[-1] == "tree"
     assert len(more.support.y) == len(model.support.y) + 2

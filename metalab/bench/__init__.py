@@ -7,6 +7,7 @@ BENCHES = {
     "adapt": "how long adapting a shipped model takes",
     "speed": "speed and memory of meta-training against learn2learn",
     "methods": "every meta-learner under one budget on the same held-out tasks: the leaderboard",
+    "photos": "own photos: heads, adapters and baselines, calibration, strangers, times",
     "published": "published numbers in their papers' settings: sinusoid regression, Omniglot",
     "lake": "the error on Omniglot's one-shot runs (20-way, within alphabet; Lake et al. 2015)",
     "lake-runs": "nothing, but writes runs like the official ones: one alphabet, two drawers",

@@ -39,9 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's flags."""
     parser.add_argument("--data", type=Path, help="class folders of real photos")
     parser.add_argument("--stamps", type=Path, help="the photos of Debian's tuxpaint-stamps-default")
-    parser.add_argument(
-        "--steps", type=int, default=200, help="meta-training steps of adapters (default: 200)"
-    )
+    parser.add_argument("--steps", type=int, default=200, help="meta-training steps (default: 200)")
     parser.add_argument("--tasks", type=int, default=600, help="held-out tasks (default: 600)")
     parser.add_argument("--query", type=int, default=5, help="query examples per class (default: 5)")
     parser.add_argument("--seed", type=int, default=0)
@@ -181,13 +179,13 @@ def _stamps(folder: Path) -> ImageSet:
 def _text(item: dict[str, Any]) -> str:
     if item["place"] == "times":
         return (
-            f"25 photos: adapt and predict {item['adapt_seconds']:.2f} s, {item['cached_seconds']:.2f} s with "
-            f"known features; ten classes of five photos more: {item['add_ten_classes_seconds']:.2f} s"
+            f"25 photos: adapt and predict {item['adapt_seconds']:.2f} s, {item['cached_seconds']:.2f} s "
+            f"with known features; ten classes of five photos more: {item['add_ten_classes_seconds']:.2f} s"
         )
     if item["place"] == "confidence":
         return (
-            f"5-way 5-shot: calibration error {item['ece']:.3f} (uncalibrated {item['ece_uncalibrated']:.3f}), "
-            f"strangers told with AUROC {item['auroc']:.3f} ± {item['interval']:.3f}, {item['tasks']} tasks"
+            f"5-way 5-shot: calibration error {item['ece']:.3f} (uncalibrated "
+            f"{item['ece_uncalibrated']:.3f}), strangers told with AUROC {item['auroc']:.3f} ± {item['interval']:.3f}, {item['tasks']} tasks"
         )
     rows = [
         f"  {_label(row):<44} {100 * row['accuracy']:.1f} ± {100 * row['interval']:.1f} %"

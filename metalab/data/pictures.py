@@ -1,4 +1,4 @@
-"""Colour pictures that can be drawn offline, several domains mixed (as Meta-Dataset does, Triantafillou 2020).
+"""Colour pictures that can be drawn offline, several domains mixed, as in Meta-Dataset.
 
 Characters in colour on textures, textures, and places in the photos that come with scikit-image and
 scikit-learn. For meta-training adapters of the photo backbone; ``bench photos`` shows how little that carries
@@ -26,7 +26,7 @@ CHARACTERS, TEXTURES, PLACES = 200, 150, (3, 4)
 def mixed_pictures(
     side: int, per_class: int = 16, seed: int = 0
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Return pictures (n, side, side, 3) and their class numbers (n,), the classes of each domain in a row."""
+    """Return pictures (n, side, side, 3) and class numbers (n,), those of each domain in a row."""
     chance = np.random.default_rng(seed)
     pictures, labels = [], []
     for number, held in enumerate(_classes(side, per_class, chance)):

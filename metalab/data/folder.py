@@ -57,8 +57,8 @@ def image_folder(
 def read_classes(path: Path | str | BinaryIO, size: int, channels: int) -> dict[str, np.ndarray]:
     """Return {class name: images (n, channels, size, size) float32 in 0..1}, classes in order of name.
 
-    ``path`` is what :func:`metalab.data.reading.read_images` takes: a folder, a zip, a table. Raises :class:`DataError` for fewer than two
-    classes, or a file that cannot be used.
+    ``path`` is what :func:`metalab.data.reading.read_images` takes: a folder, a zip, a table. Raises
+    :class:`DataError` for fewer than two classes, or a file that cannot be used.
     """
     found: dict[str, list[np.ndarray]] = {}
     for label, _, image in each_image(path, _limits(size), Log(strict=True)):

@@ -1,4 +1,4 @@
-"""Own images: a folder or zip with one sub-folder per class."""
+"""Own images: a folder or zip with one sub-folder per class, as a source of tasks."""
 
 from __future__ import annotations
 
@@ -6,23 +6,22 @@ import hashlib
 import io
 import re
 import zipfile
-from collections.abc import Iterator
-from pathlib import Path, PurePath, PurePosixPath
+from pathlib import Path, PurePath
 from typing import BinaryIO
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
+from metalab.data.archives import Limits, Log, read_bounded
 from metalab.data.pool import PoolSource
+from metalab.data.reading import CLASS_FOLDERS, decode, each_image
 from metalab.errors import DataError
 from metalab.storage import atomic_write, home
 from metalab.tasks import Examples, Split, Task
 
-ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff"}
-MAX_PIXELS = 50_000_000
-MAX_BYTES = 50_000_000
 MAX_IMAGES = 100_000
+MAX_BYTES = 100_000_000_000
 
 
 def image_folder(
@@ -62,27 +61,17 @@ def folder_source(x: torch.Tensor, y: torch.Tensor, names: list[str], test_only:
 def read_classes(path: Path | str | BinaryIO, size: int, channels: int) -> dict[str, np.ndarray]:
     """Return {class name: images (n, channels, size, size) float32 in 0..1}, classes in order of name.
 
-    ``path`` is a folder, a zip, or an open zip (an upload). Raises :class:`DataError` for fewer than two
-    classes, or a file that cannot be used.
+    ``path`` is what :func:`metalab.data.reading.read_images` takes: a folder, a zip, a table. Raises
+    :class:`DataError` for fewer than two classes, or a file that cannot be used.
     """
-    if isinstance(path, Path | str):
-        path = where = Path(path)
-        if not path.exists():
-            raise DataError("there is no such file or folder", where=path, fix="Check the path")
-    else:
-        where = Path(getattr(path, "name", "upload"))
     found: dict[str, list[np.ndarray]] = {}
-    for number, (name, content) in enumerate(_files(path, where)):
-        if number >= MAX_IMAGES:
-            raise DataError(f"more than {MAX_IMAGES} images", where=where, fix="Use fewer")
-        found.setdefault(PurePosixPath(name).parts[-2], []).append(
-            read_image(content, f"{where}: {name}", size, channels)
-        )
+    for label, _, image in each_image(path, _limits(size), Log(strict=True)):
+        found.setdefault(label, []).append(_fit(image, size, channels))
     if len(found) < 2:
         raise DataError(
             f"two class folders with images or more are needed, found: {len(found)}",
-            where=where,
-            fix="Put each class's images into a sub-folder of its own",
+            where=path if isinstance(path, Path | str) else getattr(path, "name", "upload"),
+            fix=CLASS_FOLDERS,
         )
     return {name: np.stack(found[name]) for name in sorted(found)}
 
@@ -130,8 +119,12 @@ def read_file(path: Path | str, size: int, channels: int) -> np.ndarray:
     path = Path(path)
     if not path.is_file():
         raise DataError("there is no such image", where=path, fix="Check the path")
-    _check_size(path.stat().st_size, str(path))
-    return read_image(path.read_bytes(), str(path), size, channels)
+    try:
+        with open(path, "rb") as file:
+            content = read_bounded(file.read, str(path), _limits(size).bytes_each)
+    except OSError as error:
+        raise DataError(f"cannot be read ({error.strerror})", where=path, fix="Check it") from None
+    return read_image(content, str(path), size, channels)
 
 
 def read_image(content: bytes, where: str, size: int, channels: int) -> np.ndarray:
@@ -139,47 +132,17 @@ def read_image(content: bytes, where: str, size: int, channels: int) -> np.ndarr
 
     Raises :class:`DataError` naming ``where``.
     """
-    try:
-        image = Image.open(io.BytesIO(content))
-        if image.width * image.height > MAX_PIXELS:
-            raise DataError(
-                f"{image.width}×{image.height} pixels, at most {MAX_PIXELS / 1e6:.0f} million", where=where
-            )
-        image = ImageOps.exif_transpose(image).convert("L" if channels == 1 else "RGB")
-    except (UnidentifiedImageError, OSError, Image.DecompressionBombError, SyntaxError) as error:
-        raise DataError(
-            f"not a readable image ({type(error).__name__})", where=where, fix="Replace or remove it"
-        ) from None
-    pixels = np.asarray(image.resize((size, size), Image.Resampling.BILINEAR), dtype=np.float32) / 255
+    return _fit(decode(content, where, _limits(size)), size, channels)
+
+
+def _limits(size: int) -> Limits:
+    """Return what is accepted: images are made small one by one, so all of them may be many."""
+    return Limits(files=MAX_IMAGES, bytes_all=MAX_BYTES, side=max(512, 4 * size))
+
+
+def _fit(image: np.ndarray, size: int, channels: int) -> np.ndarray:
+    """Return (H, W, 3) uint8 as (channels, size, size) float32; see :func:`read_image`."""
+    small = Image.fromarray(image).convert("L" if channels == 1 else "RGB")
+    pixels = np.asarray(small.resize((size, size), Image.Resampling.BILINEAR), dtype=np.float32) / 255
     pixels = pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
     return 1 - pixels if channels == 1 and np.median(pixels) > 0.5 else pixels
-
-
-def _files(path: Path | BinaryIO, where: Path) -> Iterator[tuple[str, bytes]]:
-    """Yield class/image names and contents; nothing is ever extracted to disk."""
-    try:
-        if isinstance(path, Path) and path.is_dir():
-            for file in sorted(path.glob("*/*")):
-                if _is_image(file) and file.is_file():
-                    _check_size(file.stat().st_size, str(file))
-                    yield str(file.relative_to(path)), file.read_bytes()
-            return
-        with zipfile.ZipFile(path) as archive:
-            for entry in sorted(archive.infolist(), key=lambda entry: entry.filename):
-                name = PurePosixPath(entry.filename)
-                if _is_image(name) and len(name.parts) >= 2 and name.parts[0] != "__MACOSX":
-                    _check_size(entry.file_size, f"{where}: {name}")
-                    yield str(name), archive.read(entry)
-    except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError) as error:
-        raise DataError(
-            f"cannot be read ({error})", where=where, fix="Give a folder or an ordinary zip"
-        ) from None
-
-
-def _is_image(path: PurePath) -> bool:
-    return path.suffix.lower() in ENDINGS and not path.name.startswith(".")  # "._x.png": macOS' own notes
-
-
-def _check_size(size: int, where: str) -> None:
-    if size > MAX_BYTES:
-        raise DataError(f"{size / 1e6:.0f} MB, at most {MAX_BYTES / 1e6:.0f}", where=where, fix="Shrink it")

@@ -1,0 +1,365 @@
+"""Own images from wherever they lie: class folders, a zip, a table of paths and labels, a page's drop area.
+
+Nothing from outside is trusted: :class:`Limits` bounds what is read, and nothing is extracted to disk.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import posixpath
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+import numpy as np
+
+from metalab.data.archives import (
+    LIMITS,
+    FolderTree,
+    Limits,
+    Log,
+    Note,
+    Tree,
+    ZipTree,
+    is_image,
+    printable,
+)
+from metalab.data.decoding import decode, decode_noted
+from metalab.data.duplicates import find_duplicates, leakage
+from metalab.data.tables import is_table, read_table, resolve
+from metalab.errors import DataError
+
+__all__ = [
+    "ImageSet",
+    "Limits",
+    "Note",
+    "decode",
+    "each_image",
+    "find_duplicates",
+    "leakage",
+    "read_images",
+    "require_classes",
+    "single_images",
+]
+
+SPLITS = {"train", "training", "test", "testing", "val", "valid", "validation", "dev"}
+LABEL_LENGTH = 100
+CLASS_FOLDERS = "Put each class's images into a sub-folder of its own"
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Images (H, W, 3) uint8 of any size, with the label and the file of each, and what there is to know."""
+
+    images: list[np.ndarray]
+    labels: list[str]
+    names: list[str]
+    notes: list[Note] = field(default_factory=list)
+
+    @property
+    def classes(self) -> list[str]:
+        """The class names, sorted."""
+        return sorted(set(self.labels))
+
+    def counts(self) -> dict[str, int]:
+        """Return {class name: number of images}, in the order of ``classes``."""
+        counts = dict.fromkeys(self.classes, 0)
+        for label in self.labels:
+            counts[label] += 1
+        return counts
+
+
+def read_images(path: Path | str | BinaryIO, *, limits: Limits = LIMITS, strict: bool = False) -> ImageSet:
+    """Return the images of a folder, a zip (also an open one) or a CSV of paths and labels.
+
+    Classes are folders, or the labels of a table beside the images. A file that cannot be used is skipped
+    with a note; with ``strict`` it raises. Raises :class:`DataError` when nothing is left, or beyond
+    ``limits``: ``bytes_all`` bounds the bytes read, and also those of the images kept.
+    """
+    log = Log(strict)
+    read = list(_kept(each_image(path, limits, log), limits, _where(path)))
+    if not read:
+        first = f" ({log.notes[0].where}: {log.notes[0].what})" if log.notes else ""
+        raise DataError(f"holds no image that can be used{first}", where=_where(path), fix=CLASS_FOLDERS)
+    labels, names, images = ([item[i] for item in read] for i in range(3))
+    return ImageSet(images, labels, names, log.notes)
+
+
+def each_image(
+    path: Path | str | BinaryIO, limits: Limits, log: Log
+) -> Iterator[tuple[str, str, np.ndarray]]:
+    """Yield (label, file name, image (H, W, 3) uint8) one by one, so that memory holds one at a time.
+
+    Notes go to ``log``, those about classes at the end. Raises :class:`DataError`, as :func:`read_images`.
+    """
+    tree, found = _open(path, limits, log)
+    if len(found) > limits.files:
+        raise DataError(f"{len(found)} images, at most {limits.files}", where=tree.where, fix="Use fewer")
+    names, total, counts = _Names(log), 0, {}
+    for label, name in found:
+        label, at = names.clean(label, name), f"{tree.where}: {printable(name)}"
+        counts.setdefault(label, 0)
+        try:
+            content = tree.read(name)
+            total += len(content)
+            if total > limits.bytes_all:
+                raise _too_much(tree.where, limits)
+            image, notes = decode_noted(content, at, limits)
+        except DataError as error:
+            if total > limits.bytes_all:
+                raise
+            log.bad(error)
+            continue
+        for words in notes:
+            log.note(at, words, "warning")
+        counts[label] += 1
+        yield label, printable(name), image
+    for label, count in counts.items():
+        if not count:
+            log.note(label, "no image of this class can be used", "warning")
+    _note_alike([label for label, count in counts.items() if count], log)
+
+
+def single_images(files: Mapping[str, Sequence[tuple[str, bytes]]]) -> ImageSet:
+    """Return {class name: (file name, content) of each} as one set; what cannot be used is noted.
+
+    Raises :class:`DataError` beyond the usual :class:`Limits`.
+    """
+    log = Log()
+    given = [(label, name, content) for label, held in files.items() for name, content in held]
+    if len(given) > LIMITS.files:
+        raise DataError(f"{len(given)} images, at most {LIMITS.files}", where="upload", fix="Use fewer")
+    clean = _Names(log)
+
+    def items() -> Iterator[tuple[str, str, np.ndarray]]:
+        for raw, name, content in given:
+            label, name = clean.clean(raw, name), printable(name)
+            try:
+                image, notes = decode_noted(content, name, LIMITS)
+            except DataError as error:
+                log.bad(error)
+                continue
+            for words in notes:
+                log.note(name, words, "warning")
+            yield label, name, image
+
+    read = list(_kept(items(), LIMITS, "upload"))
+    labels, names, images = ([item[i] for item in read] for i in range(3))
+    for raw in files:
+        if clean.clean(raw, raw) not in labels:
+            log.note(printable(raw), "no image of this class can be used", "warning")
+    _note_alike(list(dict.fromkeys(labels)), log)
+    return ImageSet(images, labels, names, log.notes)
+
+
+def require_classes(imageset: ImageSet, least: int = 2) -> None:
+    """Raise :class:`DataError` for fewer than ``least`` classes."""
+    classes = imageset.classes
+    if len(classes) < least:
+        names = f" ({', '.join(classes)})" if classes else ""
+        number = "two" if least == 2 else least
+        raise DataError(
+            f"{number} classes with images or more are needed, found: {len(classes)}{names}",
+            where="own images",
+            fix=CLASS_FOLDERS,
+        )
+
+
+def _where(path: Path | str | BinaryIO) -> str:
+    return str(path) if isinstance(path, Path | str) else str(getattr(path, "name", "upload"))
+
+
+def _too_much(where: str, limits: Limits) -> DataError:
+    words = f"more than {limits.bytes_all / 1e6:.0f} MB in all"
+    return DataError(words, where=where, fix="Use fewer or smaller images")
+
+
+def _kept(
+    items: Iterator[tuple[str, str, np.ndarray]], limits: Limits, where: str
+) -> Iterator[tuple[str, str, np.ndarray]]:
+    """Pass ``items`` on, which the caller keeps; raises :class:`DataError` when they need too much memory."""
+    total = 0
+    for item in items:
+        total += item[2].nbytes
+        if total > limits.bytes_all:
+            raise _too_much(where, limits)
+        yield item
+
+
+def _open(path: Path | str | BinaryIO, limits: Limits, log: Log) -> tuple[Tree, list[tuple[str, str]]]:
+    """Return the files, and (label, file name) of each image; raises :class:`DataError`."""
+    where = _where(path)
+    tree: Tree
+    if isinstance(path, Path | str):
+        path = Path(path)
+        try:
+            if path.is_dir():
+                tree = FolderTree(path, limits, log)
+                return tree, _layout(tree, log)
+            if not path.is_file():
+                raise DataError("there is no such file or folder", where=path, fix="Check the path")
+            if is_table(path.name):
+                tree = FolderTree(path.parent, limits, log, listed=False)
+                found, errors = resolve(read_table(tree.read(path.name), where, log), tree, "", where)
+                if not found and errors:
+                    raise DataError(f"no row names an image ({errors[0].what})", where=where)
+                for error in errors:
+                    log.bad(error)
+                return tree, found
+        except (OSError, ValueError) as error:  # no permission, a name too long, a NUL in it
+            if isinstance(error, DataError):
+                raise
+            raise DataError(f"cannot be read ({error})", where=where, fix="Check the path") from None
+        if is_image(path.name):
+            raise DataError("one image, not a set of classes", where=where, fix=CLASS_FOLDERS)
+    tree = ZipTree(path, where, limits, log)
+    return tree, _layout(tree, log)
+
+
+def _layout(tree: Tree, log: Log) -> list[tuple[str, str]]:
+    """Return (label, file name) of each image: by tables where there are usable ones, else by folders."""
+    images = [name for name in tree.files if is_image(name)]
+    folders = {posixpath.dirname(name) for name in images}
+    common = posixpath.commonpath(folders) if folders and "" not in folders else ""
+    base = posixpath.dirname(common) if folders == {common} else common
+    by_folder, notes = _by_folder(images, base, folders)
+    found, problem = _by_table(tree, images, base, common, log)
+    if not found:
+        if problem and len({label for label, _ in by_folder}) < 2:
+            raise problem
+        if problem:
+            log.note(problem.where or "", f"not used: {problem.what}", "skipped")
+        for what, action in notes:
+            log.notes.append(Note(tree.where, what, action))
+        found = by_folder
+        _note_empty(tree, images, base, log)
+    others = [name for name in tree.files if not is_image(name) and not is_table(name)]
+    zips = [name for name in others if name.lower().endswith((".zip", ".tar", ".gz", ".7z", ".rar"))]
+    for name in zips[:20]:
+        log.note(f"{tree.where}: {printable(name)}", "an archive within is not opened", "skipped")
+    if rest := len(others) - len(zips):
+        endings = sorted({PurePosixPath(name).suffix.lower() or "none" for name in others})[:8]
+        what = f"{_files(rest)} without the ending of an image (endings: {printable(', '.join(endings))})"
+        log.note(tree.where, what, "skipped")
+    return found
+
+
+def _by_folder(
+    images: list[str], base: str, folders: set[str]
+) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """Return (label, file name) of each image below ``base``, and (words, action) to note."""
+    below = [PurePosixPath(name).relative_to(base) if base else PurePosixPath(name) for name in images]
+    tops = {path.parts[0].lower() for path in below if len(path.parts) > 1}
+    # A class may well be called "train": splits are only assumed where class folders follow.
+    split = bool(tops) and tops <= SPLITS and all(len(path.parts) != 2 for path in below)
+    found: list[tuple[str, str]] = []
+    sources: dict[str, set[str]] = {}
+    loose = 0
+    for name, path in zip(images, below, strict=True):
+        inner = path.parts[split:-1]
+        if not inner:
+            loose += 1
+            continue
+        start = path.parts[:split]
+        # The outermost folder that holds images is the class: what lies deeper belongs to it.
+        depth = next(
+            n
+            for n in range(1, len(inner) + 1)
+            if n == len(inner) or posixpath.join(base, *start, *inner[:n]) in folders
+        )
+        found.append((inner[depth - 1], name))
+        sources.setdefault(inner[depth - 1], set()).add("/".join(inner[:depth]))
+    notes = []
+    if split and len(tops) > 1:
+        notes.append((f"the parts {', '.join(sorted(tops))} are merged", "warning"))
+    if loose:
+        notes.append((f"{_files(loose)} in no class folder", "skipped"))
+    for label, paths in sources.items():
+        if len(paths) > 1:
+            named = printable(", ".join(sorted(paths)[:5]))
+            notes.append(
+                (f"folders of the same name are merged into one class {label!r}: {named}", "warning")
+            )
+    return found, notes
+
+
+def _by_table(
+    tree: Tree, images: list[str], base: str, common: str, log: Log
+) -> tuple[list[tuple[str, str]], DataError | None]:
+    """Return (label, file name) by the tables beside the images, and what is wrong with an unusable one."""
+    found: list[tuple[str, str]] = []
+    problem: DataError | None = None
+    for name in tree.files:
+        folder = posixpath.dirname(name)
+        above = not folder or common == folder or common.startswith(f"{folder}/")
+        part = posixpath.dirname(folder) == base and posixpath.basename(folder).lower() in SPLITS
+        if not is_table(name) or not (above or part):
+            continue
+        at = f"{tree.where}: {printable(name)}"
+        quiet = Log(log.strict)  # whether the table counts at all is known only after reading it
+        try:
+            rows, errors = resolve(read_table(tree.read(name), at, quiet), tree, folder, at)
+        except DataError as error:
+            problem = problem or error
+            continue
+        if not rows:
+            words = f"no row names an image{f' ({errors[0].what})' if errors else ''}"
+            problem = problem or DataError(words, where=at)
+            continue
+        found += rows
+        log.notes += quiet.notes
+        for error in errors:
+            log.bad(error)
+    if found:
+        listed = {name for _, name in found}
+        if rest := sum(name not in listed for name in images):
+            log.note(tree.where, f"{_files(rest)} in no table", "skipped")
+        if problem:
+            log.note(problem.where or "", f"not used: {problem.what}", "skipped")
+    return found, problem
+
+
+def _note_empty(tree: Tree, images: list[str], base: str, log: Log) -> None:
+    holding = {str(parent) for name in images for parent in PurePosixPath(name).parents} | {base or "."}
+    for folder in tree.folders:
+        if folder not in holding and (posixpath.dirname(folder) or ".") in holding:
+            log.note(f"{tree.where}: {printable(folder)}", "a folder without images", "skipped")
+
+
+def _files(count: int) -> str:
+    return "1 file" if count == 1 else f"{count} files"
+
+
+class _Names:
+    """Turns labels from outside into class names that can be shown, and stay apart."""
+
+    def __init__(self, log: Log) -> None:
+        self.log = log
+        self.known: dict[str, str] = {}
+
+    def clean(self, raw: str, where: str) -> str:
+        """Return the class name of ``raw``; a change is noted once."""
+        if raw in self.known:
+            return self.known[raw]
+        name = printable(raw).strip() or "(no name)"
+        if name != raw:
+            self.log.note(printable(where), f"the class {printable(raw)!r} is read as {name!r}", "repaired")
+        if len(name) > LABEL_LENGTH:
+            # The digest keeps names apart that begin alike, whatever the order in which they come.
+            mark = hashlib.sha256(name.encode()).hexdigest()[:8]
+            name = f"{name[: LABEL_LENGTH - 10].rstrip()}… {mark}"
+            self.log.note(printable(where), f"a very long class name is shortened to {name!r}", "repaired")
+        self.known[raw] = name
+        return name
+
+
+def _note_alike(labels: list[str], log: Log) -> None:
+    alike: dict[str, list[str]] = {}
+    for label in labels:
+        alike.setdefault(unicodedata.normalize("NFKC", label).casefold(), []).append(label)
+    for names in alike.values():
+        if len(names) > 1:
+            said = " and ".join(repr(name) for name in names)
+            log.note(names[0], f"{said} differ only in case or form, and are separate classes", "warning")

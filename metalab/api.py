@@ -126,8 +126,8 @@ def adapt(application: str, data: Any, labels: Any) -> AdaptedModel:
             f"unknown application {application!r}", where="application", fix="Use 'image-classification'"
         )
     from metalab.choice import adapt_best
-    from metalab.data.reading import decode
+    from metalab.data.reading import read_image
 
     if len(data) and isinstance(data[0], str | Path):
-        data = [decode(Path(path).read_bytes(), str(path)) for path in data]
+        data = [read_image(path) for path in data]
     return adapt_best(data, labels).model

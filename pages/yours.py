@@ -12,9 +12,8 @@ from pages.common import WORDS, embedder, errors_in_place, picture
 from pages.tryout import take_away, try_images
 
 if TYPE_CHECKING:
-    from metalab.data.reading import ImageSet
-
     from metalab.choice import Choice
+    from metalab.data.reading import ImageSet, Note
     from metalab.inspection import TaskView
     from metalab.own import CrossRow
 
@@ -45,13 +44,21 @@ def view_of(key: str, _choice: Choice) -> TaskView | None:
     return view_support(_choice.model, untrained_backbone(_choice.name))
 
 
-def checked(held: ImageSet) -> None:
+@st.cache_resource(show_spinner=False, max_entries=8)
+def duplicates(key: str, _held: ImageSet) -> list[Note]:
+    """Find images that are there twice."""
+    from metalab.data.reading import leakage
+
+    return leakage(_held)
+
+
+def checked(key: str, held: ImageSet) -> None:
     """Say what is in the data, and what was wrong with it."""
     counts = held.counts()
     few, most = min(counts.values()), max(counts.values())
     each = f"{few}" if few == most else f"{few} to {most}"
     st.markdown(f"**{len(counts)} classes, {len(held.labels)} images**, {each} in each class.")
-    notes = held.checked_notes()
+    notes = [*held.notes, *duplicates(key, held)]
     if notes:
         words = {"skipped": "left out", "repaired": "repaired", "warning": "worth a look"}
         with st.expander(f"{len(notes)} remarks on the files", icon=":material/report:"):
@@ -125,7 +132,7 @@ with errors_in_place():
     if found is not None:
         key, held = found
         st.subheader("1 · What you brought")
-        checked(held)
+        checked(key, held)
         st.subheader("2 · The adapted model")
         with st.spinner("Looking at your images and adapting …"):
             choice = adapted(key, held)

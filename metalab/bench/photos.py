@@ -185,7 +185,8 @@ def _text(item: dict[str, Any]) -> str:
     if item["place"] == "confidence":
         return (
             f"5-way 5-shot: calibration error {item['ece']:.3f} (uncalibrated "
-            f"{item['ece_uncalibrated']:.3f}), strangers told with AUROC {item['auroc']:.3f} ± {item['interval']:.3f}, {item['tasks']} tasks"
+            f"{item['ece_uncalibrated']:.3f}), strangers told with AUROC {item['auroc']:.3f} ± "
+            f"{item['interval']:.3f}, {item['tasks']} tasks"
         )
     rows = [
         f"  {_label(row):<44} {100 * row['accuracy']:.1f} ± {100 * row['interval']:.1f} %"

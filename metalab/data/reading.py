@@ -39,6 +39,7 @@ __all__ = [
     "each_image",
     "find_duplicates",
     "leakage",
+    "read_image",
     "read_images",
     "require_classes",
     "single_images",
@@ -154,8 +155,18 @@ def single_images(files: Mapping[str, Sequence[tuple[str, bytes]]]) -> ImageSet:
     return ImageSet(images, labels, names, log.notes)
 
 
-def require_classes(imageset: ImageSet, least: int = 2) -> None:
-    """Raise :class:`DataError` for fewer than ``least`` classes."""
+def read_image(path: Path | str) -> np.ndarray:
+    """Return one image file (H, W, 3) uint8; raises :class:`DataError`."""
+    path = Path(path)
+    if not path.is_file():
+        raise DataError("there is no such image", where=path, fix="Check the path")
+    if path.stat().st_size > LIMITS.bytes_each:
+        raise DataError(f"larger than {LIMITS.bytes_each / 1e6:.0f} MB", where=path, fix="Shrink it")
+    return decode(path.read_bytes(), str(path))
+
+
+def require_classes(imageset: ImageSet, least: int = 2) -> ImageSet:
+    """Return ``imageset``; raises :class:`DataError` for fewer than ``least`` classes."""
     classes = imageset.classes
     if len(classes) < least:
         names = f" ({', '.join(classes)})" if classes else ""
@@ -165,6 +176,7 @@ def require_classes(imageset: ImageSet, least: int = 2) -> None:
             where="own images",
             fix=CLASS_FOLDERS,
         )
+    return imageset
 
 
 def _where(path: Path | str | BinaryIO) -> str:

@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from pages.collect import collect
-from pages.common import WORDS, embedder, errors_in_place, picture
+from pages.common import embedder, errors_in_place, picture
 from pages.tryout import take_away, try_images
 
 if TYPE_CHECKING:
@@ -96,36 +96,46 @@ def outcome(key: str, held: ImageSet, choice: Choice) -> None:
         f"Model: **{choice.model.metalearner.label}** ({choice.reason}). "
         f"{recommendation(held.counts(), choice.model)}"
     )
-    with st.expander("Every method on your examples, by cross-validation", icon=":material/leaderboard:"):
-        rows = baselines(key, choice)
-        if not rows:
-            st.info("Two examples of a class or more are needed to hold one out.")
-            return
-        table = [
-            {
-                "Method": one.label,
-                "Kind": "meta-learner" if one.kind == "metalearner" else "baseline",
-                "Right": 100 * one.accuracy,
-                "±": 100 * one.interval,
-            }
-            for one in rows
-        ]
-        st.dataframe(
-            pd.DataFrame(table),
-            hide_index=True,
-            width="stretch",
-            column_config={name: st.column_config.NumberColumn(format="%.0f %%") for name in ("Right", "±")},
-        )
-        st.caption(
-            f"{rows[0].examples} examples, each held out once, the same for every method; half the 95 % "
-            "interval over examples. With so few, differences within it mean nothing."
-        )
+    if st.toggle(
+        "Compare with every baseline on your examples",
+        key="own-baselines",
+        help="By cross-validation: each example is held out once and then classified. Takes some seconds.",
+    ):
+        with st.spinner("Cross-validating every method …"):
+            rows = baselines(key, choice)
+        compared(rows)
+
+
+def compared(rows: list[CrossRow]) -> None:
+    """Show the meta-learner and the baselines, best first."""
+    if not rows:
+        st.info("Two examples of a class or more are needed to hold one out.")
+        return
+    table = [
+        {
+            "Method": one.label,
+            "Kind": "meta-learner" if one.kind == "metalearner" else "baseline",
+            "Right": 100 * one.accuracy,
+            "±": 100 * one.interval,
+        }
+        for one in rows
+    ]
+    st.dataframe(
+        pd.DataFrame(table),
+        hide_index=True,
+        width="stretch",
+        column_config={name: st.column_config.NumberColumn(format="%.0f %%") for name in ("Right", "±")},
+    )
+    st.caption(
+        f"{rows[0].examples} examples, each held out once, the same for every method; half the 95 % interval "
+        "over examples. With so few, differences within it mean nothing."
+    )
 
 
 st.title("Your data")
 st.caption(
     "A few images of each class in, a model out. Nothing leaves this machine, and nothing is trained for "
-    f"minutes: a ready model adapts in about a second. {WORDS['shot']}"
+    "minutes: a ready model adapts in about a second."
 )
 with errors_in_place():
     found = collect()

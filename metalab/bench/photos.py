@@ -23,6 +23,7 @@ from metalab.data.photos import image_source
 from metalab.data.pictures import mixed_pictures
 from metalab.data.pool import PoolSource
 from metalab.data.reading import ImageSet, read_images, require_classes
+from metalab.errors import DataError
 from metalab.evaluation import Evaluation, evaluate, mean_interval
 from metalab.metalearners import MetaLearner
 from metalab.records import examples, stored_examples
@@ -169,7 +170,10 @@ def _stamps(folder: Path) -> ImageSet:
     for path in sorted(folder.rglob("*.png")):
         parts = path.relative_to(folder).parts
         if len(parts) > 2 and not any(word in str(path.relative_to(folder)) for word in unwanted):
-            images.append(decode(path.read_bytes(), str(path)))
+            try:
+                images.append(decode(path.read_bytes(), str(path)))
+            except DataError:  # too small
+                continue
             labels.append("/".join(parts[:2]))
             names.append(path.name)
     kept = [i for i, label in enumerate(labels) if labels.count(label) >= 10]

@@ -178,7 +178,7 @@ class Config(BaseModel):
     def _photo_sizes(cls, values: Any) -> Any:
         """Photos are in colour and larger than drawings, unless the user says otherwise."""
         if isinstance(values, dict) and values.get("backbone") == "photo":
-            return {"channels": 3, "image_size": 160, **values}
+            return {"channels": 3, "image_size": 192, **values}
         return values
 
     @model_validator(mode="after")

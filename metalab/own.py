@@ -66,6 +66,8 @@ def _evaluate(held: ImageSet, shape: TaskShape, n_tasks: int) -> Iterator[Progre
             for name, accuracies in item.items():
                 key = name if name in learners else f"{name}{suffix}"
                 label = mine[name].label if name in learners else f"{mine[name].label}{suffix}"
+                if name == PHOTO:
+                    label = "Ready model for photos (ridge head, no adapter)"
                 methods[key] = Measured(label, mine[name].kind, mine[name].transductive)
                 values[key] = accuracies
     yield tabulate(methods, values, shape, "test")

@@ -85,6 +85,6 @@ def test_only_the_adapter_learns(photo: Photo) -> None:
 
 def test_configuration_of_photos() -> None:
     config = Config.create(backbone="photo", source="image-folder", data="photos")
-    assert (config.channels, config.image_size) == (3, 160)
+    assert (config.channels, config.image_size) == (3, 192)
     with pytest.raises(ConfigError, match="size that 32 divides"):
         config.replace(image_size=100)

@@ -49,7 +49,7 @@ class Photo(Backbone):
     transductive = False
 
     def __init__(
-        self, channels: int = 3, size: int = 160, width: int = 64, normalisation: Normalisation = "running"
+        self, channels: int = 3, size: int = 192, width: int = 64, normalisation: Normalisation = "running"
     ) -> None:
         super().__init__(channels, size, width, normalisation)
         if channels != 3 or size % 32:

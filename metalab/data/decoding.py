@@ -11,8 +11,7 @@ from metalab.data.archives import LIMITS, Limits
 from metalab.errors import DataError
 
 # Only formats whose readers take no other program and no other file: EPS, for one, would start Ghostscript.
-FORMATS = ("PNG", "JPEG", "MPO", "BMP", "GIF", "WEBP", "TIFF")
-Image.init()  # else a format that no file needed yet is unknown to Image.open(formats=...)
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF")
 LEAST_SIDE = 8
 MOST_ASPECT = 50
 ORIENTATION, MAX_SAMPLE = 0x0112, 281

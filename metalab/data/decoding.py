@@ -111,7 +111,7 @@ def _eight_bits(image: Image.Image, notes: list[str], where: str) -> np.ndarray:
         if full and high <= full / 16:
             notes.append(f"nearly black: values up to {high:.0f} of {full:.0f}")
     if full and image.mode == "F":
-        notes.append(f"values {low:.4g} to {high:.4g} taken as parts of {full:.0f}")
+        notes.append(f"values {low:.4g} to {high:.4g} read on a scale from 0 to {full:.0f}")
     if not full:
         notes.append(f"values {low:.4g} to {high:.4g} stretched from black to white")
     base, span = (0.0, full) if full else (low, (high - low) or 1.0)

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 Pair = tuple[int, int, Literal["same", "near"]]
 
-# Measured on 600 Omniglot drawings, 600 digits of 8×8 and 300 cut-outs of two photos, taken as all different:
-# 3.7, 6.0 and 1.7 % of the pairs are within 8 bits, and 0, 0.01 and 0.004 % correlate as well. Of copies saved
-# as JPEG of quality 40, at half the size, or paler, 92 to 100 % are found; of those cropped by 2 %, 75 (photos)
-# and 16 % (drawings). At 6 bits 1 to 2 % fewer of the photos' copies are found.
+# Measured on 600 Omniglot drawings, 600 digits of 8×8 and 300 cut-outs of two photos, all taken as different:
+# 3.7, 6.0 and 1.7 % of the pairs are within 8 bits, and 0, 0.01 and 0.004 % correlate as well. Of copies
+# saved as JPEG of quality 40, at half the size, or paler, 92 to 100 % are found; of those cropped by 2 %, 75
+# (photos) and 16 % (drawings). At 6 bits 1 to 2 % fewer of the photos' copies are found.
 NEAR = 8
 ALIKE = 0.98
 THUMB = 16

@@ -6,6 +6,7 @@ import csv
 import io
 import os
 import random
+import re
 import stat
 import struct
 import unicodedata
@@ -256,40 +257,55 @@ def truncated(kind: str, **options: object) -> bytes:
     return content[: len(content) * 2 // 3]
 
 
-BAD: dict[str, bytes] = {
-    "not a readable image": b"just text, renamed",
-    "the file is empty": b"",
-    "1×1 pixels, at least 8": encoded(Image.new("RGB", (1, 1))),
-    "7×300 pixels, at least 8": encoded(Image.new("RGB", (7, 300))),
-    "times the other": encoded(Image.new("L", (30_000, 20))),
-    "30000×30000 pixels, at most 50": png_of_size(30_000, 30_000),
-    "8000×8000 pixels, at most 50": png_of_size(8_000, 8_000),
-    "ends too early": truncated("JPEG"),
-    "ends too early ": truncated("JPEG", progressive=True),
-    "ends too early  ": truncated("JPEG") + bytes(4000),
-    "ends too early   ": truncated("PNG"),
-    "not a readable image or ends too early": truncated("WEBP"),
-    "or ends too early  ": truncated("BMP"),
-    "or ends too early   ": truncated("TIFF"),
-    "HEIC": b"\0\0\0\x18ftypheic" + bytes(100),
-    "not numbers": encoded(Image.fromarray(np.full((9, 9), np.nan, np.float32)), "TIFF"),
-    "not a readable image ": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 99 99\n",
+ANY = "not a readable image|ends too early"
+BAD: dict[str, tuple[str, bytes]] = {
+    "renamed text": ("not a readable image", b"just text, renamed"),
+    "PostScript": ("not a readable image", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 99 99\n"),
+    "HEIC": ("HEIC", b"\0\0\0\x18ftypheic" + bytes(100)),
+    "empty": ("the file is empty", b""),
+    "one pixel": ("1×1 pixels, at least 8", encoded(Image.new("RGB", (1, 1)))),
+    "narrow": ("7×300 pixels, at least 8", encoded(Image.new("RGB", (7, 300)))),
+    "30,000 wide": ("times the other", encoded(Image.new("L", (30_000, 20)))),
+    "bomb": ("far too many pixels", png_of_size(30_000, 30_000)),
+    "too many pixels": ("8000×8000 pixels, at most 50", png_of_size(8_000, 8_000)),
+    "half a JPEG": ("ends too early", truncated("JPEG")),
+    "half a progressive JPEG": ("ends too early", truncated("JPEG", progressive=True)),
+    "half a JPEG, then zeros": ("ends too early", truncated("JPEG") + bytes(4000)),
+    "half a PNG": ("ends too early", truncated("PNG")),
+    "half a WebP": (ANY, truncated("WEBP")),
+    "half a BMP": (ANY, truncated("BMP")),
+    "half a TIFF": (ANY, truncated("TIFF")),
+    "no numbers": ("not numbers", encoded(Image.fromarray(np.full((9, 9), np.nan, np.float32)), "TIFF")),
 }
 
 
-@pytest.mark.parametrize("words", BAD)
-def test_a_bad_file_is_skipped_or_raises(words: str, tmp_path: Path) -> None:
-    files = two(**{"dog/bad.jpg": BAD[words]})
+@pytest.mark.parametrize("kind", BAD)
+def test_a_bad_file_is_skipped_or_raises(kind: str, tmp_path: Path) -> None:
+    words, content = BAD[kind]
+    files = two(**{"dog/bad.jpg": content})
     folder = on_disk(tmp_path, files)
     for images in (from_zip(files), read_images(folder)):
         assert images.counts() == {"cat": 2, "dog": 1}
         (note,) = images.notes
         assert note.action == "skipped"
         assert note.where.endswith("dog/bad.jpg")
-        assert any(part.strip() in note.what for part in words.split(" or "))
+        assert re.search(words, note.what)
     for path in (io.BytesIO(zipped(files)), folder):
         with pytest.raises(DataError, match=r"dog/bad\.jpg"):
             read_images(path, strict=True)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "progressive JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"])
+@pytest.mark.filterwarnings("ignore")
+def test_wherever_a_file_is_cut_no_half_picture_is_taken(kind: str) -> None:
+    options = {"progressive": True} if kind.startswith("progressive") else {}
+    content = picture(4, kind.split()[-1], (64, 48), **options)
+    whole = decode(content, "a")
+    for end in range(0, len(content), max(1, len(content) // 100)):
+        try:  # what is cut off may be a mere end mark
+            assert np.array_equal(decode(content[:end], "a"), whole)
+        except DataError:
+            assert end < len(content)
 
 
 def test_nothing_usable_is_an_error(tmp_path: Path) -> None:
@@ -327,9 +343,7 @@ KINDS: dict[str, Callable[[], bytes]] = {
     "RGBA": lambda: encoded(CLEAR),
     "LA": lambda: encoded(CLEAR.convert("LA")),
     "RGBA webp": lambda: encoded(CLEAR, "WEBP", lossless=True),
-    "P with transparency": lambda: (
-        encoded(Image.new("P", (30, 20)), transparency=1) if False else encoded(CLEAR, "GIF")
-    ),
+    "P with transparency": lambda: encoded(CLEAR, "GIF"),
     "L with transparency": lambda: encoded(Image.fromarray(half() // 2), transparency=127),
     "I;16 png": lambda: encoded(Image.fromarray(half().astype(np.uint16) * 257)),
     "I;16 tiff": lambda: encoded(Image.fromarray(half().astype(np.uint16) * 257), "TIFF"),
@@ -618,12 +632,11 @@ def test_damaged_images_are_read_or_refused(kind: str) -> None:
     for _ in range(120):
         try:
             pixels = decode(mutated(content, rng), "a", Limits(pixels=1_000_000))
-        except DataError as error:
-            assert error.where == "a"
-        else:
-            assert pixels.dtype == np.uint8
-            assert pixels.shape[2] == 3
-            assert max(pixels.shape) <= 512
+        except DataError:
+            continue
+        assert pixels.dtype == np.uint8
+        assert pixels.shape[2] == 3
+        assert max(pixels.shape) <= 512
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -66,6 +66,7 @@ class Tree(Protocol):
     """Files below one root; names are POSIX paths that never lead outside."""
 
     where: str
+    limits: Limits
     files: list[str]
     folders: list[str]
 

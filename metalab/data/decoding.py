@@ -11,8 +11,7 @@ from metalab.data.archives import LIMITS, Limits
 from metalab.errors import DataError
 
 # Only formats whose readers take no other program and no other file: EPS, for one, would start Ghostscript.
-FORMATS = ("PNG", "JPEG", "MPO", "BMP", "GIF", "WEBP", "TIFF")
-Image.init()  # else a format that no file needed yet is unknown to Image.open(formats=...)
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF")
 LEAST_SIDE = 8
 MOST_ASPECT = 50
 ORIENTATION, MAX_SAMPLE = 0x0112, 281
@@ -112,7 +111,7 @@ def _eight_bits(image: Image.Image, notes: list[str], where: str) -> np.ndarray:
         if full and high <= full / 16:
             notes.append(f"nearly black: values up to {high:.0f} of {full:.0f}")
     if full and image.mode == "F":
-        notes.append(f"values {low:.4g} to {high:.4g} taken as parts of {full:.0f}")
+        notes.append(f"values {low:.4g} to {high:.4g} read on a scale from 0 to {full:.0f}")
     if not full:
         notes.append(f"values {low:.4g} to {high:.4g} stretched from black to white")
     base, span = (0.0, full) if full else (low, (high - low) or 1.0)

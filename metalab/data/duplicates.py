@@ -16,8 +16,12 @@ if TYPE_CHECKING:
 
 Pair = tuple[int, int, Literal["same", "near"]]
 
-NEAR = 6
-ALIKE = 0.97
+# Measured on 600 Omniglot drawings, 600 digits of 8×8 and 300 cut-outs of two photos, all taken as different:
+# 3.7, 6.0 and 1.7 % of the pairs are within 8 bits, and 0, 0.01 and 0.004 % correlate as well. Of copies
+# saved as JPEG of quality 40, at half the size, or paler, 92 to 100 % are found; of those cropped by 2 %, 75
+# (photos) and 16 % (drawings). At 6 bits 1 to 2 % fewer of the photos' copies are found.
+NEAR = 8
+ALIKE = 0.98
 THUMB = 16
 BLOCK = 1024
 PARTNERS = 20  # near ones listed of each image: thousands of frames of one film would be millions of pairs
@@ -61,23 +65,23 @@ def leakage(imageset: ImageSet) -> list[Note]:
     return notes
 
 
-def difference_hash(image: np.ndarray) -> int:
-    """Return the 64-bit dHash of (H, W, 3) uint8: where brightness falls to the right on a 9×8 grid."""
-    grid = np.asarray(Image.fromarray(image).convert("L").resize((9, 8), Image.Resampling.BOX), np.int16)
-    return int.from_bytes(np.packbits(grid[:, :-1] > grid[:, 1:]).tobytes(), "big")
+def difference_hash(image: np.ndarray) -> np.ndarray:
+    """Return the dHash of (H, W, 3) uint8, (64,) bool: where brightness falls to the right on a 9×8 grid."""
+    grid = np.asarray(Image.fromarray(image).convert("L").resize((9, 8), Image.Resampling.BOX))
+    return (grid[:, :-1] > grid[:, 1:]).ravel()
 
 
 def _near(images: list[np.ndarray], ids: np.ndarray, near: int) -> list[Pair]:
-    hashes = np.array([difference_hash(image) for image in images], dtype=np.uint64)
+    # As -1 and 1, so that a product counts the bits that agree less those that differ.
+    hashes = np.stack([difference_hash(image) for image in images]).astype(np.float32) * 2 - 1
     thumbs = np.stack([_thumb(image) for image in images])
     # A blank thumbnail is like every other blank one: that says nothing.
     rows = np.flatnonzero(thumbs.any(axis=1))
     hashes, thumbs, ids = hashes[rows], thumbs[rows], ids[rows]
     pairs: list[Pair] = []
     for start in range(0, len(hashes), BLOCK):
-        block = slice(start, start + BLOCK)
-        apart = np.bitwise_count(hashes[block, None] ^ hashes[None, start:])  # only what comes later
-        for row, close in enumerate(np.triu(apart <= near, 1)):
+        agree = hashes[start : start + BLOCK] @ hashes[start:].T
+        for row, close in enumerate(np.triu(agree >= 64 - 2 * near, 1)):  # only what comes later
             later = np.flatnonzero(close) + start
             if not later.size:
                 continue

@@ -50,8 +50,11 @@ def resolve(
 ) -> tuple[list[tuple[str, str]], list[DataError]]:
     """Return (label, file name in ``tree``) of each row, and the errors of rows that name no file.
 
-    Paths count from ``folder``, the table's own, and may not lead out of it.
+    Paths count from ``folder``, the table's own, and may not lead out of it. Raises :class:`DataError` for
+    more rows than could be looked up.
     """
+    if len(rows) > 10 * tree.limits.files:
+        raise DataError(f"{len(rows)} rows, at most {10 * tree.limits.files}", where=where, fix="Use fewer")
     found: dict[tuple[str, str], None] = {}
     errors: list[DataError] = []
     for row in rows:

@@ -10,12 +10,11 @@ import streamlit as st
 
 from metalab import palette
 from pages.collect import KINDS
-from pages.common import thumbs
+from pages.common import errors_in_place, thumbs
 
 if TYPE_CHECKING:
-    from metalab.data.reading import ImageSet
-
     from metalab.adaptation import AdaptedModel, Explanation
+    from metalab.data.reading import ImageSet
 
 
 def try_images(key: str, held: ImageSet, model: AdaptedModel) -> None:
@@ -32,7 +31,8 @@ def try_images(key: str, held: ImageSet, model: AdaptedModel) -> None:
         number = st.slider("Example", 1, len(held.images), 1, key="try-number") - 1
         answer(held.images[number], held, model)
     for file in files[:20]:
-        answer(decode(file.getvalue(), file.name), held, model)
+        with errors_in_place():
+            answer(decode(file.getvalue(), file.name), held, model)
     if len(files) > 20:
         st.caption(f"The first 20 of {len(files)} are shown.")
 

@@ -61,7 +61,7 @@ def checked(key: str, held: ImageSet) -> None:
     notes = [*held.notes, *duplicates(key, held)]
     if notes:
         words = {"skipped": "left out", "repaired": "repaired", "warning": "worth a look"}
-        with st.expander(f"{len(notes)} remarks on the files", icon=":material/report:"):
+        with st.expander("Remarks on the files: " + str(len(notes)), icon=":material/report:"):
             rows = [{"File": note.where, "What": note.what, "Done": words[note.action]} for note in notes]
             st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch")
     else:

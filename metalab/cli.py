@@ -224,10 +224,15 @@ def _follow(run: Any) -> int:
     from tqdm import tqdm
 
     from metalab.jobs import LocalBackend
+    from metalab.overview import still_to_come
 
-    backend = LocalBackend()
+    backend, config = LocalBackend(), run.config
     status = backend.submit(run)
-    print(f"run {run.id}", file=sys.stderr)
+    print(
+        f"run {run.id}: {config.steps:,} steps, {still_to_come('meta-training', config)} "
+        "(train --test-tasks 100 makes that shorter)",
+        file=sys.stderr,
+    )
     try:
         with tqdm(total=None, unit="step", leave=False, disable=None) as bar:
             while not status.ended:
@@ -236,7 +241,9 @@ def _follow(run: Any) -> int:
                 if status.steps and bar.total != status.steps:
                     bar.reset(total=status.steps)
                 waiting = status.message if status.state == "queued" else ""
-                bar.set_description(waiting or status.stage or status.state)
+                then = still_to_come(status.stage, config) if status.stage else ""
+                doing = ", ".join(filter(None, (status.stage or status.state, then)))
+                bar.set_description(waiting or doing)
                 bar.update(status.step - bar.n)
     except KeyboardInterrupt:
         print("\nstopping after a checkpoint …", file=sys.stderr)

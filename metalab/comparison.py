@@ -42,6 +42,7 @@ class Entry:
     step_seconds: float | None = None
     adapt_milliseconds: float | None = None
     run: str | None = None
+    steps: int | None = None
 
     @property
     def name(self) -> str:

@@ -49,6 +49,18 @@ def follows(run: Run, stage: str) -> str:
     return words
 
 
+def stop_or_resume(run: Run, status: Status, backend: LocalBackend) -> None:
+    """Show the button that stops ``run``, or the one that lets it go on."""
+    if status.active and st.button("Stop", icon=":material/stop:", help="Saves a checkpoint first."):
+        backend.cancel(run)
+        st.toast("Stopping after a checkpoint …")
+    if status.state in ("stopped", "failed") and st.button(
+        "Resume", icon=":material/play_arrow:", type="primary", help=run.resume_hint()
+    ):
+        backend.submit(run)
+        st.rerun()
+
+
 def history_of(run: Run) -> History:
     """Return the history so far, reading only what is new since the last look of this session."""
     known = st.session_state.setdefault("histories", {})

@@ -102,7 +102,7 @@ def test_a_baseline_stands_once_unless_it_differs() -> None:
         ({"run": "id", "steps": 20}, "Your run mine (ProtoNet, 20 steps) has had too few steps to judge"),
         (
             {"gain": -0.05},
-            "is 5.0 ± 0.8 points worse than Frozen features on these 600 tasks. It does not pay",
+            "is 5.0 ± 0.8 points worse than Frozen features on these 600 tasks. It does",
         ),
         ({"gain": 0.004}, "no clear gain"),
         ({"gain": 0.0, "gain_interval": 0.0}, "training changed nothing"),

@@ -15,6 +15,9 @@ from metalab.metalearners import MetaLearner, State
 from metalab.metalearners.maml import MAML
 from metalab.tasks import Examples
 
+NOTHING = 1e-4
+"""A tensor that moved by less than this share of its size has practically not changed."""
+
 
 @dataclass(frozen=True, eq=False)
 class Changes:
@@ -62,7 +65,7 @@ def changes(metalearner: MetaLearner, pretrained: Backbone, support: Examples, w
         film.append(tuple(end[f"{part}{len(film)}"].float().cpu().numpy() for part in ("gamma", "beta")))
     before = pretrained.params()
     return Changes(
-        _sentence(metalearner, start, end, layers[:inside], moved, film),
+        _sentence(metalearner, start, end, layers[:inside], moved, film, len(support.y) // way),
         list(path),
         layers,
         inside,
@@ -94,6 +97,7 @@ def _sentence(
     layers: list[str],
     moved: NDArray[np.float64],
     film: list[tuple[NDArray[np.float32], NDArray[np.float32]]],
+    shot: int,
 ) -> str:
     if film:
         gamma, beta = (np.concatenate([pair[i] for pair in film]) for i in (0, 1))
@@ -104,6 +108,11 @@ def _sentence(
         )
     if layers and not np.nan_to_num(moved[-1, : len(layers)]).any():
         return "The inner loop changed no weight of the backbone on this task."
+    if layers and np.nan_to_num(moved[-1]).max() < NOTHING:
+        return (
+            f"The inner {'step' if len(moved) == 2 else 'steps'} changed practically nothing: the head from "
+            f"the class averages already fits the examples.{' Try 5 shots.' if shot < 5 else ''}"
+        )
     if layers:
         most = int(np.nanargmax(moved[-1, : len(layers)]))
         total = _overall(end, start, layers)
@@ -129,7 +138,9 @@ def _sentence(
 
 
 def percent(share: float) -> str:
-    """Return ``share`` in per cent, two digits or more."""
+    """Return ``share`` in per cent, two digits or more; what is below :data:`NOTHING` only as such."""
+    if 0 < share < NOTHING:
+        return f"< {100 * NOTHING:g} %"
     return f"{100 * share:.2g} %" if share < 1 else f"{100 * share:.0f} %"
 
 

@@ -18,6 +18,8 @@ from typing import Any
 from metalab.bench import BENCHES
 from metalab.errors import ConfigError, MetalabError
 
+RUNS_USAGE = "runs [RUN [--stop | --delete | --log]]"
+
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of all commands."""
@@ -46,8 +48,9 @@ def parser() -> argparse.ArgumentParser:
     resume = command("resume", _resume, "continue a stopped or failed run from its last checkpoint")
     resume.add_argument("run", help="the run's id (see: runs)")
 
-    runs = command("runs", _runs, "list the runs, or show, stop or delete one")
-    runs.add_argument("run", nargs="?", help="a run's id")
+    runs = command("runs", _runs, "list all runs; with a run's id, what is known of it")
+    runs.usage = f"python -m metalab {RUNS_USAGE}"
+    runs.add_argument("run", nargs="*", metavar="RUN", help="a run's id")
     action = runs.add_mutually_exclusive_group()
     action.add_argument("--stop", action="store_true", help="stop it; it saves a checkpoint first")
     action.add_argument("--delete", action="store_true", help="delete it with all its files")
@@ -241,10 +244,15 @@ def _follow(run: Any) -> int:
     from tqdm import tqdm
 
     from metalab.jobs import LocalBackend
+    from metalab.overview import still_to_come
 
-    backend = LocalBackend()
+    backend, config = LocalBackend(), run.config
     status = backend.submit(run)
-    print(f"run {run.id}", file=sys.stderr)
+    print(
+        f"run {run.id}: {config.steps:,} steps, {still_to_come('meta-training', config)} "
+        "(train --test-tasks 100 makes that shorter)",
+        file=sys.stderr,
+    )
     try:
         with tqdm(total=None, unit="step", leave=False, disable=None) as bar:
             while not status.ended:
@@ -253,7 +261,9 @@ def _follow(run: Any) -> int:
                 if status.steps and bar.total != status.steps:
                     bar.reset(total=status.steps)
                 waiting = status.message if status.state == "queued" else ""
-                bar.set_description(waiting or status.stage or status.state)
+                then = still_to_come(status.stage, config) if status.stage else ""
+                doing = ", ".join(filter(None, (status.stage or status.state, then)))
+                bar.set_description(waiting or doing)
                 bar.update(status.step - bar.n)
     except KeyboardInterrupt:
         print("\nstopping after a checkpoint …", file=sys.stderr)
@@ -297,7 +307,13 @@ def _runs(arguments: argparse.Namespace) -> int:
 
     store = RunStore()
     backend = LocalBackend(store)
-    if arguments.run is None:
+    if len(arguments.run) > 1 or set(arguments.run) & {"list", "show", "stop", "delete", "log"}:
+        raise ConfigError(
+            f"takes the id of one run (given: {' '.join(arguments.run)})",
+            where="runs",
+            fix=f"Usage: {RUNS_USAGE}",
+        )
+    if not arguments.run:
         if arguments.stop or arguments.delete or arguments.log:
             raise ConfigError("which run?", where="runs", fix="Give its id (see: runs)")
         for run in store.list():
@@ -305,7 +321,7 @@ def _runs(arguments: argparse.Namespace) -> int:
             doing = f"{status.stage} {status.step}/{status.steps}" if status.active else ""
             print(f"{run.id}  {status.state:<8} {run.name}  {doing}".rstrip())
         return 0
-    run = store.get(arguments.run)
+    run = store.get(arguments.run[0])
     if arguments.stop:
         backend.cancel(run)
         print(f"stopping; continue with: python -m metalab resume {run.id}")
@@ -436,7 +452,16 @@ def _adapt(arguments: argparse.Namespace) -> int:
 def _predict(arguments: argparse.Namespace) -> int:
     from metalab.adaptation import load
     from metalab.data.reading import read_image
+    from metalab.runs import RunStore
+    from metalab.shipped import shipped
 
+    name = str(arguments.model)
+    if not arguments.model.exists() and name in {*shipped(), *(run.id for run in RunStore().list())}:
+        raise ConfigError(
+            f"{name!r} is a meta-learner, not yet adapted to your classes",
+            where="--model",
+            fix=f"First: python -m metalab adapt --model {name} --support DIR --out FILE, then --model FILE",
+        )
     model = load(arguments.model)
     images = [read_image(path) for path in arguments.images]
     known = [None] * len(images) if model.confidence.threshold is None else model.knows(images).tolist()

@@ -17,6 +17,8 @@ from metalab.runs import Run, RunStore
 
 SHIPPED_MODELS, QUICK = "shipped", "quick training"
 """Where a row comes from, besides a run's name: the models that come with metalab, and the leaderboard."""
+FEW_STEPS = 200
+"""Below so many steps of meta-training a run says little, and its verdict says so."""
 
 
 @dataclass(frozen=True)
@@ -24,8 +26,9 @@ class Entry:
     """One row of a leaderboard; shares in 0..1, None where unknown.
 
     ``gain`` ± ``gain_interval`` is the paired difference to ``baseline``, the best baseline on the same
-    tasks. ``key`` is unique on the board; ``run`` the id of the run, if it is one. ``step_seconds``: a step
-    of meta-training; ``adapt_milliseconds``: adapting to one task and predicting its queries.
+    tasks. ``key`` is unique on the board; ``run`` the id of the run, if it is one, and ``steps`` those it
+    took. ``step_seconds``: a step of meta-training; ``adapt_milliseconds``: adapting to one task and
+    predicting its queries.
     """
 
     key: str
@@ -42,6 +45,12 @@ class Entry:
     step_seconds: float | None = None
     adapt_milliseconds: float | None = None
     run: str | None = None
+    steps: int | None = None
+
+    @property
+    def few_steps(self) -> bool:
+        """Whether it is a run that trained too little to be judged."""
+        return self.steps is not None and self.steps < FEW_STEPS
 
     @property
     def name(self) -> str:
@@ -126,14 +135,17 @@ def run_entries(run: Run) -> list[Entry]:
 
     Raises :class:`RunError` when its files are missing or damaged.
     """
-    rates = [event["rate"] for event in run.history("train") if event.get("rate")]
+    trained = run.history("train")
+    rates = [event["rate"] for event in trained if event.get("rate")]
     cost: dict[str, float] = {}
     if rates:
         cost["step_seconds"] = run.config.meta_batch / statistics.median(rates)
     if run.has("view.json"):
         cost["adapt_milliseconds"] = 1000 * run.read_json("view")["seconds"]
     costs = {run.config.metalearner: cost}
-    return entries(run.read_json("evaluation"), run.name, costs=costs, run=run.id)
+    steps = max((event["step"] for event in trained), default=run.config.steps)
+    rows = entries(run.read_json("evaluation"), run.name, costs=costs, run=run.id)
+    return [replace(row, steps=steps) if row.run else row for row in rows]
 
 
 def ranked(rows: list[Entry]) -> list[Entry]:
@@ -150,23 +162,37 @@ def ranked(rows: list[Entry]) -> list[Entry]:
     return sorted(named, key=lambda row: -row.accuracy)
 
 
-def plain_verdict(entry: Entry) -> str:
-    """Say in one sentence whether meta-training pays, against the best that a user can have without it."""
+def own_first(rows: list[Entry]) -> list[Entry]:
+    """Return ``rows`` with the user's runs on top, then the best baseline; without runs as they are."""
+    own = [row for row in rows if row.run]
+    best = [row for row in rows if row.kind == "baseline"][:1] if own else []
+    return [*own, *best, *(row for row in rows if row not in own and row not in best)]
+
+
+def plain_verdict(entry: Entry, run: str = "Your run") -> str:
+    """Say in one sentence whether meta-training pays, against the best that a user can have without it.
+
+    A run's sentence begins with ``run``, its name and its steps: it speaks of this run alone.
+    """
+    who = entry.name
+    if entry.run:
+        steps = "" if entry.steps is None else f", {entry.steps:,} steps"
+        who = f"{run} {entry.origin} ({entry.label}{steps})"
     if entry.gain is None:
-        return f"{entry.name} reaches {entry.accuracy:.1%}; nothing to compare it with was measured."
-    points = f"{100 * abs(entry.gain):.1f} ± {100 * (entry.gain_interval or 0):.1f} points"
+        return f"{who} reaches {entry.accuracy:.1%}; nothing to compare it with was measured."
+    interval = entry.gain_interval or 0.0
+    points = f"{100 * abs(entry.gain):.1f} ± {100 * interval:.1f} points"
     tasks = f"on these {entry.tasks} tasks"
-    if entry.gain_interval is None or math.isclose(entry.gain_interval, 0.0, abs_tol=5e-5):
-        words = f"{entry.name} gives what {entry.baseline} gives {tasks}: training changed nothing."
-    elif entry.gain > entry.gain_interval:
-        words = f"Meta-training gains {points} over {entry.baseline} {tasks} ({entry.name})."
-    elif entry.gain < -entry.gain_interval:
-        words = (
-            f"Meta-training does not pay {tasks}: {entry.baseline} is {points} better than {entry.name}. "
-            f"Use {entry.baseline} instead."
-        )
+    subject = f"{who} has had too few steps to judge: so far it" if entry.few_steps else who
+    if math.isclose(interval, 0.0, abs_tol=5e-5):
+        words = f"{subject} gives what {entry.baseline} gives {tasks}: training changed nothing."
+    elif entry.gain > interval:
+        words = f"{subject} gains {points} over {entry.baseline} {tasks}."
+    elif entry.gain < -interval:
+        words = f"{subject} is {points} worse than {entry.baseline} {tasks}."
+        words += "" if entry.few_steps else f" It does not pay here: use {entry.baseline} instead."
     else:
-        words = f"No clear gain {tasks}: {entry.name} and {entry.baseline} differ by {points}."
+        words = f"{subject} shows no clear gain over {entry.baseline} {tasks}: they differ by {points}."
     if entry.transductive:
         words += " It is transductive: it saw all query examples at once, which the baseline did not."
     return words
@@ -234,5 +260,5 @@ def models(store: RunStore | None = None) -> dict[str, tuple[str, float]]:
     }
     for run in (store or RunStore()).list():
         with suppress(OSError):  # it has no model yet, or was deleted just now
-            found[run.id] = (f"{run.name} · {run.id[:15]}", run.checkpoint("best").stat().st_mtime)
+            found[run.id] = (f"{run.name} · run of {run.started}", run.checkpoint("best").stat().st_mtime)
     return found

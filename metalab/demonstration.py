@@ -17,6 +17,8 @@ from metalab.tasks import Examples, Task, TaskShape, TaskSource, task_at
 PREFERRED = "film"
 """The model whose features visibly follow the task; any other shipped one will do."""
 SHAPE = TaskShape(way=5, shot=1, query=15)
+CLEARLY = 0.08
+"""So much below the average a task is called a hard one."""
 PLAIN_WORDS = {
     "un-adapted": "Guessing",
     "from-scratch": "Learning from the five examples alone",
@@ -59,6 +61,13 @@ def _guess(model: Trained, task: Task, number: int) -> Stage:
         features = model.pretrained(both.x).float().cpu().numpy()
     right = (logits.argmax(1) == task.query.y).float().mean().item()
     return Stage("untouched", features, F.softmax(logits, 1).float().cpu().numpy(), right)
+
+
+def easier_average(name: str, accuracy: float) -> float | None:
+    """Return what shipped model ``name`` gets on average if ``accuracy``, on one task, is clearly below."""
+    rows = (shipped_evaluation() or {"rows": []})["rows"]
+    average = next((row["accuracy"] for row in rows if row["method"] == name), None)
+    return average if average is not None and accuracy < average - CLEARLY else None
 
 
 def certainty(name: str) -> tuple[list[dict[str, Any]], int]:

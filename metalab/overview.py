@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import get_args
 
+from metalab.config import Config
 from metalab.errors import MetalabError
 from metalab.evaluation import least_gain
 from metalab.jobs import Backend
@@ -35,6 +36,16 @@ class Line:
     def state(self) -> State:
         """The state; ``damaged`` as well when only the results are."""
         return "damaged" if self.problem else self.status.state
+
+
+def still_to_come(stage: str, config: Config) -> str:
+    """Say what follows after ``stage`` of a run; empty after the last but one."""
+    if stage == "drawing":
+        return ""
+    if stage == "evaluating":
+        return "then one picture of the features"
+    training = f"{config.steps:,} steps of meta-training and " if stage == "pre-training" else ""
+    return f"then {training}evaluation on {config.test_tasks:,} held-out tasks"
 
 
 def overview(runs: list[Run], backend: Backend) -> list[Line]:

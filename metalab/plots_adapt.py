@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
-from metalab.changes import Changes, percent
+from metalab.changes import NOTHING, Changes, percent
 from metalab.embeddings import Embedding
 from metalab.inspection import TaskView
 from metalab.palette import DIVERGING, INK, OTHER, OWN, SEQUENTIAL, class_colours
@@ -171,22 +171,22 @@ def chances(probabilities: Mapping[str, NDArray[np.floating]], classes: Sequence
 def moved_weights(changes: Changes) -> go.Figure:
     """Draw how far each tensor has moved after each inner step, in per cent of its size at the start.
 
-    A tensor that starts at zero has no such size, and its row is left blank.
+    A tensor that starts at zero has no such size, and its row is left blank. The lightest colour stands for
+    practically nothing, the darkest for 1 % or more.
     """
     share = 100 * changes.moved[1:].T  # (layers, steps)
     with np.errstate(divide="ignore"):
         size = np.log10(share)
-    known = size[np.isfinite(size)]
-    low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 1.0)
-    ticks = list(range(int(np.floor(low)), int(np.ceil(high)) + 1))
+    least, most = round(np.log10(100 * NOTHING)), max(0.0, *size[np.isfinite(size)].tolist(), 0.0)
+    ticks = list(range(least, int(np.ceil(most)) + 1))
     figure = go.Figure(
         go.Heatmap(
-            z=np.where(share == 0, ticks[0], np.where(np.isfinite(size), size, np.nan)),
+            z=np.where(np.isnan(size), np.nan, np.maximum(size, least)),
             x=changes.stages[1:],
             y=changes.layers,
             colorscale=SEQUENTIAL,
-            zmin=ticks[0],
-            zmax=max(ticks[-1], ticks[0] + 1),
+            zmin=least,
+            zmax=ticks[-1],
             text=[
                 ["" if np.isnan(value) else percent(value) for value in row] for row in changes.moved[1:].T
             ],
@@ -194,7 +194,7 @@ def moved_weights(changes: Changes) -> go.Figure:
             hovertemplate="%{y}, %{x}: %{text}<extra></extra>",
             colorbar={
                 "tickvals": ticks,
-                "ticktext": [f"{10.0**tick:g} %" for tick in ticks],
+                "ticktext": [f"{'< ' if tick == least else ''}{10.0**tick:g} %" for tick in ticks],
                 "thickness": 12,
             },
             xgap=1,
@@ -203,7 +203,7 @@ def moved_weights(changes: Changes) -> go.Figure:
     )
     figure.update_xaxes(type="category", showgrid=False)
     figure.update_yaxes(autorange="reversed", automargin=True, showgrid=False)
-    return plain(figure, 80 + 24 * len(changes.layers)).update_layout(margin_t=10)
+    return plain(figure, 120 + 24 * len(changes.layers)).update_layout(margin_t=50)  # clear of the tools
 
 
 def meta_trained(changes: Changes) -> go.Figure:
@@ -295,7 +295,7 @@ def learnt_rates(changes: Changes) -> go.Figure:
         )
         figure.update_xaxes(showgrid=False)
     figure.update_yaxes(autorange="reversed", automargin=True)
-    return plain(figure, 80 + 24 * len(names)).update_layout(margin_t=10)
+    return plain(figure, 120 + 24 * len(names)).update_layout(margin_t=50)  # clear of the tools
 
 
 def head_weights(changes: Changes, classes: Sequence[str]) -> go.Figure:

@@ -267,7 +267,7 @@ def same_axes(
     shown = embedding.coordinates[[embedding.stages.index(name) for name in names]]
     shown = shown.reshape(-1, shown.shape[2])
     low, high = shown.min(0), shown.max(0)
-    margin = 0.06 * max(float((high - low).max()), 1e-6)
+    margin = 0.12 * max(float((high - low).max()), 1e-6)  # room to begin a lasso around any group
     ranges = [[float(a) - margin, float(b) + margin] for a, b in zip(low, high, strict=True)]
     words = f"{_METHODS[embedding.method]}, one fit for all stages"
     if _solid(embedding):

@@ -109,7 +109,7 @@ def _results(run: Run, script: _PlotlyOnce) -> list[str]:
         return ["<p class='quiet'>There are no results on held-out tasks yet: they come at the end.</p>"]
     try:
         evaluation, rows = run.read_json("evaluation"), ranked(run_entries(run))
-        verdict = " ".join(plain_verdict(row) for row in rows if row.kind == "metalearner")
+        verdict = " ".join(plain_verdict(row, "Run") for row in rows if row.kind == "metalearner")
         table = [
             (
                 "own" if row.kind == "metalearner" else "",

@@ -111,6 +111,12 @@ class Run:
             return self.id
 
     @property
+    def started(self) -> str:
+        """When it was created, in this machine's time, to the second; the id if that is not known."""
+        created = self.status().created
+        return time.strftime("%d %b %Y %H:%M:%S", time.localtime(created)) if created else self.id
+
+    @property
     def config(self) -> Config:
         """The resolved configuration. Raises :class:`RunError`."""
         self._identity()

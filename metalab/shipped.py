@@ -91,7 +91,14 @@ def load_trained(which: str) -> Trained:
     """
     path, backbone = SHIPPED / f"{which}.safetensors", None
     if which not in metalearners() or not path.is_file():
-        run = RunStore().get(which)
+        store = RunStore()
+        if which not in {run.id for run in store.list()}:
+            raise RunError(
+                "neither a shipped model nor a run",
+                where=which,
+                fix=f"Shipped: {', '.join(shipped())}; runs: python -m metalab runs",
+            )
+        run = store.get(which)
         path, backbone = run.checkpoint("best"), run.checkpoint("pretrained")
         if not path.is_file():
             raise RunError("has no trained model yet", where=run.id, fix="Wait until its training is over")

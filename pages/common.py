@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import html
 import io
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -19,7 +18,6 @@ from metalab.errors import MetalabError
 if TYPE_CHECKING:
     from metalab.embeddings import BackgroundEmbedder, Embedding, Method
     from metalab.inspection import TaskView
-    from metalab.runs import Run
     from metalab.shipped import Trained
     from metalab.tasks import TaskSource
 
@@ -42,6 +40,15 @@ def errors_in_place() -> Iterator[None]:
         st.error(str(error), icon=":material/error:")
 
 
+def gone(label: str, wanted: object) -> None:
+    """Say that a link names something that is not there."""
+    st.warning(
+        f"{label} {wanted!r} is not here any more: deleted, or from another server. "
+        "Choose another one below.",
+        icon=":material/link_off:",
+    )
+
+
 def choose(label: str, options: dict[str, str], name: str) -> str:
     """Let the user choose a key of ``options`` (key → words), kept in the page's address as ``name``.
 
@@ -54,11 +61,7 @@ def choose(label: str, options: dict[str, str], name: str) -> str:
         st.session_state[name] = wanted
     else:
         if wanted is not None:
-            st.warning(
-                f"{label} {wanted!r} is not here any more: deleted, or from another server. "
-                "Choose another one below.",
-                icon=":material/link_off:",
-            )
+            gone(label, wanted)
         if st.session_state.get(name) not in options:
             st.session_state.pop(name, None)  # deleted meanwhile
     chosen = st.selectbox(label, list(options), format_func=options.__getitem__, key=name)
@@ -312,12 +315,6 @@ def _wait_for(key: tuple[str, str, int], label: str) -> None:
     if embedder().result(key) is not None:
         st.rerun()
     st.caption(f":material/hourglass_top: {label} is being computed; PCA is shown meanwhile.")
-
-
-def started(run: Run) -> str:
-    """Return when ``run`` was created, in the server's time, to the second."""
-    created = run.status().created
-    return time.strftime("%d %b %Y %H:%M:%S", time.localtime(created)) if created else run.id
 
 
 def duration(seconds: float | None) -> str:

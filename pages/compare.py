@@ -5,23 +5,27 @@ from __future__ import annotations
 import streamlit as st
 
 from metalab import plots_compare
-from metalab.comparison import SHIPPED_MODELS, Entry, boards, plain_verdict
+from metalab.comparison import SHIPPED_MODELS, Entry, boards, own_first, plain_verdict
 from pages.common import chart, errors_in_place
 from pages.sweeps import sweeps
-from pages.tworuns import two_runs
+from pages.tworuns import linked_run, two_runs
 
-VERDICTS = 4
-"""Sentences shown at once, at most."""
+VERDICTS = 3
+"""Sentences of the user's runs shown at once, at most, and as many of the shipped models."""
+ROWS = 12
+"""Rows shown without scrolling."""
 
 
 def verdicts(rows: list[Entry]) -> None:
-    """Say in plain words whether meta-training pays: for the user's runs, else for the shipped models."""
-    own = [row for row in rows if row.run] or [row for row in rows if row.origin == SHIPPED_MODELS]
-    for row in own[:VERDICTS]:
-        if row.gain is None:
-            continue
-        better = row.gain > (row.gain_interval or 0) and not row.transductive
+    """Say in plain words whether each of the user's runs pays, those that can be judged first, and each
+    shipped model."""
+    own = sorted((row for row in rows if row.run and row.gain is not None), key=lambda row: row.few_steps)
+    shipped = [row for row in rows if row.origin == SHIPPED_MODELS and row.gain is not None]
+    for row in own[:VERDICTS] + shipped[:VERDICTS]:
+        better = row.gain > (row.gain_interval or 0) and not row.transductive and not row.few_steps
         st.markdown(f":material/{'trending_up' if better else 'trending_flat'}: {plain_verdict(row)}")
+    if len(own) > VERDICTS:
+        st.caption(f"{len(own) - VERDICTS} more of your runs are in the table.")
 
 
 def table(rows: list[Entry]) -> None:
@@ -30,37 +34,40 @@ def table(rows: list[Entry]) -> None:
         [
             {
                 "Method": row.label,
-                "Transductive": "yes" if row.transductive else "",
-                "From": row.origin or "baseline",
                 "Accuracy": 100 * row.accuracy,
-                "± 95 %": 100 * row.interval,
                 "Gain": None if row.gain is None else 100 * row.gain,
+                "± accuracy": 100 * row.interval,
                 "± gain": None if row.gain_interval is None else 100 * row.gain_interval,
+                "From": f"your run {row.origin}" if row.run else row.origin or "baseline",
+                "Transductive": "yes" if row.transductive else "",
                 "s a step": row.step_seconds,
                 "ms to adapt": row.adapt_milliseconds,
             }
-            for row in rows
+            for row in own_first(rows)
         ],
         width="stretch",
         hide_index=True,
         placeholder="–",
-        height=38 + 35 * min(len(rows), 12),
+        height=38 + 35 * min(len(rows), ROWS),
         column_config={
             "Transductive": st.column_config.TextColumn(
                 help="Judges all query examples of a task together, so it knows more."
             ),
             "Accuracy": st.column_config.NumberColumn("Accuracy, %", format="%.1f"),
-            "± 95 %": st.column_config.NumberColumn(format="%.1f"),
+            "± accuracy": st.column_config.NumberColumn(format="%.1f", help="Half the 95 % interval."),
             "Gain": st.column_config.NumberColumn(
                 "Gain, points", format="%+.1f", help="Paired difference to the best baseline, same tasks."
             ),
-            "± gain": st.column_config.NumberColumn(format="%.1f"),
+            "± gain": st.column_config.NumberColumn(format="%.1f", help="Half the 95 % interval."),
             "s a step": st.column_config.NumberColumn(format="%.2f", help="Seconds a meta-training step."),
             "ms to adapt": st.column_config.NumberColumn(
                 format="%.0f", help="Adapting to one task and predicting its queries."
             ),
         },
     )
+    first = "your runs, then the best baseline, then all others" if any(row.run for row in rows) else "all"
+    more = f", {ROWS} of them seen at once: scroll for the others" if len(rows) > ROWS else ""
+    st.caption(f"{len(rows)} rows{more}. Order: {first} by accuracy.")
 
 
 @st.fragment
@@ -105,6 +112,8 @@ def board() -> None:
 
 st.title("Compare")
 st.caption("Does meta-training pay, which method is best, and what does it cost? On the very same tasks.")
+with errors_in_place():
+    linked_run()
 board()
 st.subheader("Accuracy by shots and by inner steps")
 sweeps()

@@ -24,6 +24,8 @@ def go(screen: int) -> None:
 
 asked = st.query_params.get("screen", "1")
 screen = min(max(int(asked), 1), len(SCREENS)) if asked.isdecimal() else 1
+if asked != str(screen):
+    st.query_params["screen"] = str(screen)  # the address names a screen that is there
 st.html(STYLE)
 number = st.session_state.setdefault("demo-task", 0)
 title, show = list(SCREENS.items())[screen - 1]

@@ -27,19 +27,23 @@ def draw_a_task(model: Trained) -> tuple[Examples, list[str]] | None:
         "Draw a character of your own for each class, then one of them again as the query. Only its shape "
         "counts: place and size are evened out. The model adapts again after every stroke."
     )
-    drawn = board(way, shot)
+    left, right = st.columns([5, 3], gap="medium")
+    with left:
+        drawn = board(way, shot)
     drawings = drawings_of(drawn, way, shot)
     missing = [name for name, held in drawings.items() if not any(held)]
-    if missing:
-        st.info(f"Still to draw: {', '.join(missing)}.", icon=":material/draw:")
-        return None
-    backbone = model.metalearner.backbone
-    support, classes = drawn_support(drawings, backbone.size, backbone.channels)
-    support = support.to(backbone.input_mean.device)
-    if drawn["query"]:
-        prediction(model, support, classes, drawn["query"])
-    else:
-        st.info("Adapted. Now draw the query.", icon=":material/draw:")
+    with right:  # beside the board, where it is seen without scrolling
+        if missing:
+            then = "" if drawn["query"] else ", then the query"
+            st.info(f"Still to draw: {', '.join(missing)}{then}.", icon=":material/draw:")
+            return None
+        backbone = model.metalearner.backbone
+        support, classes = drawn_support(drawings, backbone.size, backbone.channels)
+        support = support.to(backbone.input_mean.device)
+        if drawn["query"]:
+            prediction(model, support, classes, drawn["query"])
+        else:
+            st.info("Adapted. Now draw the query.", icon=":material/draw:")
     return support, classes
 
 
@@ -54,16 +58,14 @@ def prediction(model: Trained, support: Examples, classes: list[str], strokes: l
     }
     last = next(reversed(along.values()))
     best = int(last.argmax())
-    left, right = st.columns([1, 2], vertical_alignment="center")
-    left.metric("Prediction", classes[best], f"{last[best]:.0%} sure", delta_color="off", delta_arrow="off")
-    left.caption("As the model sees it: query, then support")
+    st.metric("Prediction", classes[best], f"{last[best]:.0%} sure", delta_color="off", delta_arrow="off")
+    st.caption("As the model sees it: query, then support")
     seen = [thumbs(image[None], palette.OWN, "the query as the model sees it")]
     for number, colour in enumerate(palette.class_colours(len(classes))):
         held = support.x[support.y == number].cpu().numpy()
         seen.append(thumbs(held, colour, f"support example of {classes[number]}"))
-    left.html(
+    st.html(
         "<style>.ml-seen img {width: 40px; border-radius: 4px; margin: 1px}</style>"
         f"<div class='ml-seen'>{'&ensp;'.join(''.join(part) for part in seen)}</div>"
     )
-    with right:
-        chart(plots_adapt.chances(along, classes), "chances", "Probability of each class, step by step")
+    chart(plots_adapt.chances(along, classes), "chances", "Probability of each class, step by step")

@@ -40,6 +40,7 @@ for column, (target, label, icon, words) in zip(st.columns(4), WAYS, strict=True
 @errors_in_place()
 def try_it_now() -> None:
     """Adapt a shipped checkpoint to a held-out task of unseen characters."""
+    from metalab.demonstration import easier_average
     from metalab.metalearners import get_metalearner
     from metalab.shipped import shipped, shipped_evaluation
 
@@ -73,6 +74,8 @@ def try_it_now() -> None:
         f"{WORDS['task']}"
     )
     task_metrics(view)
+    if shot == 1 and (average := easier_average(name, view.stages[-1].accuracy)):
+        st.caption(f"This is a hard task: on average {100 * average:.0f} of 100 are right. Try another one.")
     sheets(view, view.stages[-1].name)
     picture(view, "try-picture")
     if evaluation := shipped_evaluation():
@@ -91,14 +94,16 @@ with errors_in_place():
         with errors_in_place():
             status = backend.status(run)
             result = run.evaluation() if status.state == "done" else None
-            accuracy = None if result is None else result["rows"][0]["accuracy"]
+            accuracy = None if result is None else 100 * result["rows"][0]["accuracy"]
             rows.append({"Run": run.name, "State": status.state, "Held-out accuracy": accuracy})
     if rows:
         st.dataframe(
             rows,
             width="stretch",
             hide_index=True,
-            column_config={"Held-out accuracy": st.column_config.NumberColumn(format="percent")},
+            column_config={
+                "Held-out accuracy": st.column_config.NumberColumn("Held-out accuracy, %", format="%.1f")
+            },
         )
         st.page_link("pages/runs.py", label="All runs", icon=":material/list:")
     else:

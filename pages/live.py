@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import streamlit as st
 
+from metalab.errors import JobError
+from metalab.estimate import BackgroundEstimator
 from metalab.history import History
 from metalab.jobs import LocalBackend
+from metalab.overview import still_to_come
 from metalab.plots_runs import accuracy_curves, loss_curves
 from metalab.runs import Run, Status
 from pages.charts import steady_chart
@@ -26,6 +31,34 @@ STYLE = """<style>
 /* Streamlit greys what a refresh has not reached yet: on a busy machine that would flicker once a second. */
 .st-key-live [data-stale=true] {opacity: 1 !important; transition: none !important}
 </style>"""
+
+
+@st.cache_resource(show_spinner=False)
+def estimator() -> BackgroundEstimator:
+    """Return the server's one queue of dry runs; what it answers depends on the configuration alone."""
+    return BackgroundEstimator()
+
+
+def follows(run: Run, stage: str) -> str:
+    """Say what follows after ``stage``, and how long it takes if the run's cost was estimated before."""
+    words = still_to_come(stage, run.config)
+    with suppress(JobError):
+        known = estimator().result(run.config) if stage not in ("evaluating", "drawing") else None
+        if known:
+            words += f" (about {duration(known.seconds['evaluation'])})"
+    return words
+
+
+def stop_or_resume(run: Run, status: Status, backend: LocalBackend) -> None:
+    """Show the button that stops ``run``, or the one that lets it go on."""
+    if status.active and st.button("Stop", icon=":material/stop:", help="Saves a checkpoint first."):
+        backend.cancel(run)
+        st.toast("Stopping after a checkpoint …")
+    if status.state in ("stopped", "failed") and st.button(
+        "Resume", icon=":material/play_arrow:", type="primary", help=run.resume_hint()
+    ):
+        backend.submit(run)
+        st.rerun()
 
 
 def history_of(run: Run) -> History:
@@ -59,6 +92,8 @@ def headline(run: Run, status: Status, history: History) -> None:
         words = status.message if status.state == "queued" else STAGES.get(status.stage, "Starting")
         if status.stage == "evaluating":
             words += f" · {status.message} (tasks × methods)"
+        if status.state == "running" and status.stage and (then := follows(run, status.stage)):
+            words += f" · {then}"
         st.progress(min(1.0, status.step / status.steps) if status.steps else 0.0, words)
     if status.error:
         st.error(status.error, icon=":material/error:")
@@ -81,10 +116,15 @@ def best_so_far(history: History, active: bool) -> None:
     looks = [event for event in history.of("validation") if event.get("accuracy") is not None]
     if looks:
         best = max(looks, key=lambda event: event["accuracy"])
+        kept = f"The weights of step {best['step']:,} are kept: the best{' so far' if active else ''}."
+        if best["step"] == 0:
+            kept = "The weights of step 0 are kept: " + (
+                "so far training has not improved them." if active else "training has not improved them."
+            )
         st.caption(
-            f"Best on meta-validation{' so far' if active else ''}: **{best['accuracy']:.1%}** "
-            f"± {best.get('interval') or 0:.1%} at step {best['step']:,}. These are kept. Training tasks "
-            "may have more classes (*Training way*), so their accuracy can lie lower."
+            f"{kept} Accuracy on meta-validation: **{best['accuracy']:.1%}** "
+            f"± {best.get('interval') or 0:.1%}. Training tasks may have more classes (*Training way*), so "
+            "their accuracy can lie lower."
         )
 
 

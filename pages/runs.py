@@ -8,9 +8,9 @@ from metalab.jobs import LocalBackend
 from metalab.overview import STATES, Line, overview
 from metalab.report import report_html
 from metalab.runs import RunStore
-from pages.common import choose, errors_in_place, started
+from pages.common import choose, errors_in_place
 from pages.forms import fill_in
-from pages.live import STAGES
+from pages.live import STAGES, stop_or_resume
 from pages.runtable import table
 
 OPEN = {
@@ -26,14 +26,7 @@ def act(line: Line, store: RunStore, backend: LocalBackend) -> None:
     """Stop or resume, rename, clone, download, delete."""
     run, state = line.run, line.status.state
     with st.container(horizontal=True):
-        if line.status.active and st.button("Stop", icon=":material/stop:", help="Saves a checkpoint first."):
-            backend.cancel(run)
-            st.toast("Stopping after a checkpoint …")
-        if state in ("stopped", "failed") and st.button(
-            "Resume", icon=":material/play_arrow:", help=run.resume_hint()
-        ):
-            backend.submit(run)
-            st.rerun()
+        stop_or_resume(run, line.status, backend)
         if state != "damaged":
             with st.popover("Rename", icon=":material/edit:"), st.form("rename", border=False):
                 name = st.text_input("New name", run.name, key=f"name-{run.id}")
@@ -116,7 +109,7 @@ with errors_in_place():
     ]
     table(shown)
     if shown:
-        words = {line.run.id: f"{line.name} · {started(line.run)}" for line in shown}
+        words = {line.run.id: f"{line.name} · {line.run.started}" for line in shown}
         chosen = choose("Run", words, "run")
         line = next(line for line in shown if line.run.id == chosen)
         with errors_in_place():

@@ -18,7 +18,7 @@ def table(lines: list[Line]) -> None:
             "State": line.state,
             "Method": line.method,
             "Task": line.task,
-            "Held-out accuracy": line.accuracy,
+            "Held-out accuracy": None if line.accuracy is None else 100 * line.accuracy,
             "Gain, points": None
             if line.gain is None
             else f"{100 * line.gain:+.1f} ± {100 * (line.interval or 0):.1f}",
@@ -45,7 +45,9 @@ def table(lines: list[Line]) -> None:
         selection_mode="single-row",
         column_config={
             "Held-out accuracy": st.column_config.NumberColumn(
-                format="percent", help="Mean over held-out tasks, whose classes took no part in training."
+                "Held-out accuracy, %",
+                format="%.1f",
+                help="Mean over held-out tasks, whose classes took no part in training.",
             ),
             "Gain, points": st.column_config.TextColumn(
                 help="Paired difference to the best baseline on the same tasks, with its 95 % interval."

@@ -6,7 +6,7 @@ import numpy as np
 import streamlit as st
 
 from metalab import plots_demo
-from metalab.demonstration import Demonstration, certainty, demo_model
+from metalab.demonstration import Demonstration, certainty, demo_model, easier_average
 from metalab.inspection import Stage, TaskView
 from metalab.palette import RIGHT, WRONG, class_colours
 from metalab.plots import thumbnail
@@ -29,6 +29,11 @@ STYLE = """<style>
 def say(words: str) -> None:
     """Write a sentence in large type; ``words`` are HTML."""
     st.html(f'<p class="demo-say">{words}</p>')
+
+
+def took(seconds: float) -> str:
+    """Return e.g. "0.6 seconds"."""
+    return f"{seconds:.1f} seconds" if seconds >= 0.05 else "less than 0.1 seconds"
 
 
 def pictures(images: list[tuple[np.ndarray, str, str, str]], size: str) -> None:
@@ -98,8 +103,10 @@ def adapt(shown: Demonstration) -> None:
         if adapted:
             right, of = int(view.right(stage).sum()), len(view.right(stage))
             st.html(f'<div class="demo-number">{right} of {of} right</div>')
-            say(f"after {max(1, round(1000 * view.seconds))} thousandths of a second. The dots have moved: "
+            say(f"after {took(view.seconds)}. The dots have moved: "
                 "it now looks at what tells these five apart.")  # fmt: skip
+            if average := easier_average(demo_model(), stage.accuracy):
+                say(f"This is a hard one; most puzzles go better ({100 * average:.0f} of 100 on average).")
         else:
             say("Each dot is a drawing, as the model sees it: what looks alike to it lies close. Large "
                 "diamonds are the five examples.")  # fmt: skip
@@ -123,8 +130,9 @@ def sure(shown: Demonstration) -> None:
         if rows:
             best, other = rows[-1], rows[-2]
             gain = "Practising pays here" if best["own"] else "Practising does not pay here"
-            say(f"On <b>{tasks}</b> such puzzles it is right <b>{best['accuracy']:.1%}</b> of the time, give "
-                f"or take {best['interval']:.1%}.")  # fmt: skip
+            say(f"Over <b>{tasks}</b> such puzzles it is right <b>{best['accuracy']:.1%}</b> of the time on "
+                f"average. That average is known to within {100 * best['interval']:.1f} points; a single "
+                "puzzle can go better or worse.")  # fmt: skip
             say(f"{gain}, but the best simple method gets {other['accuracy']:.1%}. How much it gains depends "
                 "on the puzzle, so metalab always measures both.")  # fmt: skip
     with rest:

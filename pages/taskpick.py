@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from metalab.errors import DataError
-from metalab.runs import RunStore
-from pages.common import WORDS, choose, data_settings, own_view, sampled_view, source_of, started, trained
+from pages.common import WORDS, choose, data_settings, own_view, sampled_view, source_of, trained
 
 if TYPE_CHECKING:
     from metalab.config import Config
@@ -25,19 +23,9 @@ def choose_model() -> tuple[str, float]:
 
     Links name it ``?model=``, or ``?run=`` for a run. Raises :class:`DataError` if nothing is trained.
     """
-    from metalab.metalearners import get_metalearner
-    from metalab.shipped import shipped
+    from metalab.comparison import models
 
-    found = {
-        name: (f"{get_metalearner(name).label} · shipped", model.path.stat().st_mtime)
-        for name, model in shipped().items()
-    }
-    for run in RunStore().list():
-        with suppress(OSError):  # without a trained model yet, or deleted this moment
-            found[run.id] = (
-                f"{run.name} · run of {started(run)}",
-                run.checkpoint("best").stat().st_mtime,
-            )
+    found = models()
     if not found:
         raise DataError("no model is trained yet", fix="Choose a task and train one: page Train")
     if asked := st.query_params.get("run"):
@@ -52,13 +40,17 @@ def task_number() -> None:
     asked = st.session_state.pop("go-task", None)
     if asked is None and "number" not in st.session_state:
         asked = st.query_params.get("task")
-    if asked is None:
-        return
+    if asked is not None and (number := linked_task(asked)) is not None:
+        st.session_state["number"] = number
+
+
+def linked_task(asked: object) -> int | None:
+    """Return the number of the task that a link names; say so if there is no such task."""
     text = str(asked)
     if text.isdecimal() and int(text) <= LARGEST:
-        st.session_state["number"] = int(text)
-    else:
-        st.warning(f"There is no task {text!r}: tasks are numbered from 0 to {LARGEST:,}. Here is task 0.")
+        return int(text)
+    st.warning(f"There is no task {text!r}: tasks are numbered from 0 to {LARGEST:,}. Here is task 0.")
+    return None
 
 
 def choose_task(key: str, version: float, draw: bool = False) -> TaskView | str:

@@ -9,6 +9,7 @@ from metalab.splits import NAMES, Leakage, SplitSummary, summarise
 from metalab.tasks import SPLITS, Split, TaskShape, task_at
 from pages.common import WORDS, chart, data_settings, errors_in_place, source_of
 from pages.forms import open_form, source_fields, task_fields
+from pages.taskpick import LARGEST, linked_task
 from pages.taskview import SHOW, gallery
 
 LIST_SEED = 1
@@ -19,7 +20,6 @@ MEANING = {
     "validation": "Tasks of other classes, to see during training whether it carries over.",
     "test": "Tasks of yet other classes, kept for the final figures: held-out tasks.",
 }
-LAST_TASK = 99_999
 
 
 @st.cache_data(show_spinner="Counting …", max_entries=16)
@@ -31,13 +31,12 @@ def counted(config_json: str) -> tuple[dict[Split, SplitSummary], Leakage]:
 def task_number() -> int:
     """Let the user choose the number of a task, kept in the page's address as ``task``."""
     if "task-number" not in st.session_state:
-        wanted = str(st.query_params.get("task", "0"))
-        st.session_state["task-number"] = min(int(wanted), LAST_TASK) if wanted.isdecimal() else 0
+        st.session_state["task-number"] = linked_task(st.query_params.get("task", "0")) or 0
     with st.container(horizontal=True, vertical_alignment="bottom"):
         number = st.number_input(
             "Task number",
             0,
-            LAST_TASK,
+            LARGEST,
             key="task-number",
             width=150,
             help="Its number in a fixed list: the page's address names it, so it can be shared.",
@@ -49,7 +48,7 @@ def task_number() -> int:
 
 def next_task() -> None:
     """Go on to the next task of the list, at its end to the first."""
-    st.session_state["task-number"] = (st.session_state["task-number"] + 1) % (LAST_TASK + 1)
+    st.session_state["task-number"] = (st.session_state["task-number"] + 1) % (LARGEST + 1)
 
 
 @st.fragment
@@ -71,7 +70,10 @@ def look(config: Config) -> None:
         + "  \n".join(f"**{LABELS[split]}**: {MEANING[split]}" for split in held),
     )
     groups = source.groups(split)
-    st.caption(f"{MEANING[split]} {summaries[split].n_classes:,} classes, groups: {len(groups)}.")
+    turned = config.rotations and config.source != "image-folder" and split == "train"
+    counted_so = " (a character turned by 90, 180 or 270 degrees counts as one more)" if turned else ""
+    amount = f"{summaries[split].n_classes:,} classes{counted_so} in {len(groups)} groups"
+    st.caption(f"{MEANING[split]} {amount}.")
     tasks, classes, checks = st.tabs(["Sampled tasks", "Classes", "Balance and leakage"])
     names = source.class_names(split)
     with tasks, errors_in_place():

@@ -5,21 +5,15 @@ from __future__ import annotations
 import streamlit as st
 
 from metalab.config import Config
-from metalab.estimate import BackgroundEstimator
 from metalab.jobs import LocalBackend
 from metalab.runs import RunStore
 from metalab.supervisor import slots_here
 from pages.common import data_settings, duration, errors_in_place, source_of
 from pages.forms import draft, keyed, open_form, run_form
+from pages.live import estimator
 from pages.watch import watch
 
 NEW, WATCH = "New run", "Watch"
-
-
-@st.cache_resource(show_spinner=False)
-def estimator() -> BackgroundEstimator:
-    """Return the server's one queue of dry runs; what it answers depends on the configuration alone."""
-    return BackgroundEstimator()
 
 
 @st.fragment(run_every=1.0)

@@ -6,17 +6,32 @@ import streamlit as st
 
 from metalab.comparison import config_difference, run_difference
 from metalab.runs import Run, RunStore
-from pages.common import choose, errors_in_place, started
+from pages.common import choose, errors_in_place, gone
+
+
+def linked_run() -> None:
+    """Make the run that *Runs* or the address (``?run=``) names run A; say so if it is not there."""
+    asked = st.session_state.pop("go-run", None) or st.query_params.get("run")
+    st.query_params.pop("run", None)
+    if asked in {run.id for run in RunStore().list()}:
+        st.session_state["go-a"] = asked
+    elif asked:
+        gone("Run", asked)
 
 
 @errors_in_place()
 def two_runs() -> None:
     """Compare two runs: accuracy on the same tasks, and the settings that differ."""
-    runs = {run.id: run for run in RunStore().list() if run.status().state != "damaged"}
+    found = [run for run in RunStore().list() if run.status().state != "damaged"]
+    evaluated = {run.id for run in found if run.has("evaluation.json")}
+    runs = {run.id: run for run in sorted(found, key=lambda run: run.id not in evaluated)}
     if len(runs) < 2:
         st.caption("With two runs or more, you see here what differs between them.")
         return
-    labels = {id: f"{run.name} · {started(run)}" for id, run in runs.items()}
+    labels = {
+        id: f"{run.name} · {run.started}" + ("" if id in evaluated else " · not evaluated")
+        for id, run in runs.items()
+    }
     columns = st.columns(2)
     with columns[0]:
         a = runs[choose("Run A", labels, "a")]
@@ -29,7 +44,8 @@ def two_runs() -> None:
         if difference is None:
             st.caption("The two met different tasks: their accuracies cannot be compared.")
     else:
-        st.caption("Both must be evaluated before their accuracies can be compared.")
+        missing = " and ".join(f"**{run.name}**" for run in (a, b) if run.id not in evaluated)
+        st.caption(f"Not evaluated yet: {missing}. Until then only the settings can be compared.")
     if difference:
         amount = f"{100 * abs(difference.difference):.1f} ± {100 * difference.interval:.1f} points"
         how = "paired, on the same tasks" if difference.paired else "not paired: older results"

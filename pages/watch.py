@@ -6,22 +6,15 @@ import streamlit as st
 
 from metalab.jobs import LocalBackend
 from metalab.runs import Run, RunStore
-from pages.common import choose, evaluation_table, picture, started
-from pages.live import live
+from pages.common import choose, evaluation_table, picture
+from pages.live import live, stop_or_resume
 
 
 def buttons(run: Run, backend: LocalBackend) -> None:
     """Stop or resume, and go on."""
     status = backend.status(run)
     with st.container(horizontal=True):
-        if status.active and st.button("Stop", icon=":material/stop:", help="Saves a checkpoint first."):
-            backend.cancel(run)
-            st.toast("Stopping after a checkpoint …")
-        if status.state in ("stopped", "failed") and st.button(
-            "Resume", icon=":material/play_arrow:", type="primary", help=run.resume_hint()
-        ):
-            backend.submit(run)
-            st.rerun()
+        stop_or_resume(run, status, backend)
         if run.checkpoint("best").is_file() and st.button(
             "Adapt", icon=":material/visibility:", type="primary"
         ):
@@ -55,7 +48,7 @@ def watch(store: RunStore, backend: LocalBackend) -> None:
     if not runs:
         st.info("There is no run yet: fill in a *New run*.", icon=":material/info:")
         return
-    words = {id: f"{run.name} · {started(run)}" for id, run in runs.items()}
+    words = {id: f"{run.name} · {run.started}" for id, run in runs.items()}
     columns = st.columns(2)
     with columns[0]:
         run = runs[choose("Run", words, "run")]

@@ -7,7 +7,7 @@ import pytest
 import torch
 from views import small
 
-from metalab.changes import changes
+from metalab.changes import changes, percent
 from metalab.metalearners import metalearners
 
 UNCHANGED = "changes nothing in the backbone"
@@ -37,6 +37,12 @@ def test_distances_are_relative_to_the_start() -> None:
     assert found.moved[2, found.layers.index("conv1")] == pytest.approx(expected.item())
     assert not np.nan_to_num(found.moved[0]).any()
     assert found.moved[2, 0] > found.moved[1, 0] > 0
+
+
+def test_a_step_that_changes_nothing_is_told_so() -> None:
+    learner, backbone, task = small("maml", inner_steps=1, inner_lr=1e-7)
+    assert "changed practically nothing" in changes(learner, backbone, task.support, task.way).sentence
+    assert [percent(share) for share in (0.0, 3.5e-8, 0.0002, 0.5)] == ["0 %", "< 0.01 %", "0.02 %", "50 %"]
 
 
 def test_anil_moves_the_head_alone_and_boil_all_but_it() -> None:

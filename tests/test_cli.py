@@ -149,7 +149,10 @@ def test_pretrain_then_train_with_the_file(tmp_path: Path, capsys: pytest.Captur
         (["evaluate", "--way", "99"], ["99-way"]),
         (["evaluate", "--tasks", "1"], ["at least two tasks"]),
         (["adapt", "--support", "/nowhere", "--out", "x"], ["/nowhere", "no such file or folder"]),
+        (["adapt", "--model", "filmm", "--support", "x", "--out", "x"], ["neither", "protonet, maml, film"]),
         (["predict", "--model", "/nowhere", "x.png"], ["/nowhere", "no such file"]),
+        (["predict", "--model", "film", "x.png"], ["adapt --model film --support DIR --out FILE"]),
+        (["runs", "show", "x"], ["runs [RUN [--stop | --delete | --log]]"]),
     ],
 )
 def test_wrong_input_is_one_line_and_status_2(

@@ -14,6 +14,7 @@ from metalab.comparison import (
     config_difference,
     entries,
     models,
+    own_first,
     plain_verdict,
     ranked,
     run_difference,
@@ -96,9 +97,14 @@ def test_a_baseline_stands_once_unless_it_differs() -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({}, "Meta-training gains 6.2 ± 0.8 points over Frozen features on these 600 tasks"),
-        ({"gain": -0.05}, "does not pay on these 600 tasks: Frozen features is 5.0 ± 0.8 points better"),
-        ({"gain": 0.004}, "No clear gain"),
+        ({}, "ProtoNet · mine gains 6.2 ± 0.8 points over Frozen features on these 600 tasks"),
+        ({"run": "id", "steps": 800}, "Your run mine (ProtoNet, 800 steps) gains 6.2 ± 0.8 points"),
+        ({"run": "id", "steps": 20}, "Your run mine (ProtoNet, 20 steps) has had too few steps to judge"),
+        (
+            {"gain": -0.05},
+            "is 5.0 ± 0.8 points worse than Frozen features on these 600 tasks. It does",
+        ),
+        ({"gain": 0.004}, "no clear gain"),
         ({"gain": 0.0, "gain_interval": 0.0}, "training changed nothing"),
         ({"transductive": True}, "It is transductive"),
         ({"gain": None}, "nothing to compare"),
@@ -106,6 +112,14 @@ def test_a_baseline_stands_once_unless_it_differs() -> None:
 )
 def test_the_verdict_is_plain_either_way(change: dict, words: str) -> None:
     assert words in plain_verdict(replace(ENTRY, **change))
+
+
+def test_runs_and_the_best_baseline_stand_first() -> None:
+    best = replace(ENTRY, key="best", kind="baseline", accuracy=0.8)
+    other, own = replace(ENTRY, key="other"), replace(ENTRY, key="own", run="id", accuracy=0.1)
+    rows = ranked([other, best, own])
+    assert [row.key for row in own_first(rows)] == ["own", "best", "other"]
+    assert own_first([other, best]) == [other, best]
 
 
 def test_two_runs_are_paired_over_the_same_tasks(store: RunStore) -> None:

@@ -40,7 +40,8 @@ def test_home_leads_on(home: Path) -> None:
 def test_compare_on_a_fresh_install_shows_the_shipped_table(home: Path) -> None:
     app = page("compare")
     assert not app.exception
-    assert "Meta-training gains" in words(app)
+    assert "FiLM hypernetwork · shipped gains" in words(app)
+    assert "rows, 12 of them seen at once" in words(app)
     assert "With two runs or more" in words(app)
     table = app.dataframe[0].value
     assert {"PT-MAP (Sinkhorn)", "ProtoNet"} <= set(table["Method"])
@@ -62,8 +63,26 @@ def test_two_runs_are_compared_and_reported(home: Path) -> None:
     board = app.selectbox(key="board")
     board.set_value(next(option for option in board.options if "50 tasks" in option)).run()
     said = words(app)
-    assert "does not pay on these 50 tasks" in said, "the worse run is told as plainly as the better"
-    assert "Meta-training gains" in said
+    assert f"Your run {worse.name} (ProtoNet, 50 steps) has had too few steps to judge" in said
+    assert f"Your run {better.name} (ProtoNet, 800 steps) gains" in said
+    assert list(app.dataframe[0].value["From"])[:3] == [
+        f"your run {better.name}",
+        f"your run {worse.name}",
+        "baseline",
+    ]
+
+
+def test_a_run_that_is_named_is_run_a_and_one_that_is_gone_is_told(home: Path) -> None:
+    app = page("compare", run="nonsense")
+    assert any("'nonsense' is not here any more" in warning.value for warning in app.warning)
+    young, old = RunStore().create(Config.create(), "young"), evaluated(RunStore(), 0.06)
+    app = page("compare")
+    assert app.selectbox(key="a").value == old.id, "evaluated ones first"
+    assert "Not evaluated yet: **young**" in words(app)
+    app = page("compare", run=young.id)
+    assert not app.exception
+    assert not app.warning
+    assert app.selectbox(key="a").value == young.id
 
 
 def test_stale_addresses_and_damaged_runs_leave_compare_standing(home: Path) -> None:
@@ -123,6 +142,16 @@ def test_a_screen_that_is_not_there_is_no_error(home: Path, screen: str) -> None
     app = page("demo", screen=screen)
     assert not app.exception
     assert len(app.title) == 1
+    assert app.query_params["screen"] in ("1", "5", ["1"], ["5"])
+
+
+def test_an_unlucky_puzzle_is_said_to_be_one(home: Path) -> None:
+    from metalab.demonstration import easier_average
+
+    average = easier_average("film", 0.77)
+    assert average == pytest.approx(0.969, abs=0.001)
+    assert easier_average("film", 0.95) is None
+    assert easier_average("unknown", 0.1) is None
 
 
 def test_a_copy_without_weights_says_so(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

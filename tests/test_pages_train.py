@@ -16,6 +16,7 @@ from test_pages import ROOT, home
 from metalab.config import Config
 from metalab.estimate import Estimate
 from metalab.metalearners import get_metalearner, metalearners
+from metalab.overview import still_to_come
 from metalab.runs import Run, RunStore
 
 __all__ = ["home"]
@@ -70,7 +71,8 @@ def test_tasks_are_shown_and_nothing_leaks(home: Path) -> None:
 def test_a_task_number_that_is_none_is_no_error(home: Path, number: str) -> None:
     app = page("tasks", task=number)
     assert not app.exception
-    assert 0 <= app.number_input(key="task-number").value <= 99_999
+    assert app.number_input(key="task-number").value == 0
+    assert "There is no task" in words(app, "warning")
 
 
 def test_a_way_that_is_too_large_is_said_in_place(home: Path) -> None:
@@ -180,6 +182,13 @@ def made(name: str = "one of mine", **changes: object) -> Run:
     return run
 
 
+def test_what_follows_is_said() -> None:
+    config = Config.create(steps=20, test_tasks=100)
+    assert still_to_come("pre-training", config).startswith("then 20 steps of meta-training and evaluation")
+    assert still_to_come("meta-training", config) == "then evaluation on 100 held-out tasks"
+    assert still_to_come("drawing", config) == ""
+
+
 @pytest.mark.parametrize("state", ["stopped", "failed", "damaged"])
 def test_train_shows_runs_in_every_state(home: Path, state: str) -> None:
     run = made()
@@ -250,7 +259,7 @@ def test_the_table_tells_what_was_gained_and_filters(home: Path) -> None:
     assert not app.exception
     table = app.dataframe[0].value.set_index("Run")
     assert list(table.index) == ["another", "with results"]
-    assert table.loc["with results", "Held-out accuracy"] == 0.91
+    assert table.loc["with results", "Held-out accuracy"] == 91.0
     assert table.loc["with results", "Gain, points"] == "+6.0 ± 0.8"
     assert "MAML helps." in words(app, "markdown")
     app.text_input(key="runs-filter").set_value("MAML").run()

@@ -58,6 +58,8 @@ def test_what_changed_is_drawn(name: str) -> None:
     if found.layers:
         heat = plots_adapt.moved_weights(found).data[0]
         assert np.array(heat.z).shape == (len(found.layers), len(found.stages) - 1)
+        assert heat.zmin == -2, "below 0.01 % everything is light"
+        assert heat.zmax >= 0
     if found.film:
         assert [np.array(heat.z).shape for heat in plots_adapt.film_coefficients(found).data] == 2 * [(4, 8)]
     if found.rates:

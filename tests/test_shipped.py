@@ -44,7 +44,7 @@ def test_shipped_models_are_as_good_as_they_say(name: str) -> None:
 
 
 def test_unknown_and_unfinished_models() -> None:
-    with pytest.raises(RunError, match="there is no run 'nothing'"):
+    with pytest.raises(RunError, match="neither a shipped model nor a run"):
         load_trained("nothing")
 
 

@@ -11,8 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from metalab.backbones import Backbone
-from metalab.metalearners.base import class_means, squared_distances, targets
-from metalab.metalearners.r2d2 import ridge
+from metalab.metalearners.base import class_means, squared_distances
 from metalab.tasks import Task, seeded
 
 SCRATCH_STEPS, SCRATCH_RATE = 100, 3e-3
@@ -128,22 +127,9 @@ def _head_trainer(backbone: Backbone, logits: Callable[[Tensor, Tensor], Tensor]
     return method
 
 
-def _ridge_regression(backbone: Backbone) -> Method:
-    """Frozen pre-trained features, unit length and centred, and ridge regression (λ = 1)."""
-
-    def method(task: Task, number: int) -> Tensor:
-        support = F.normalize(backbone(task.support.x), dim=1)
-        centre = support.mean(0)
-        weight = ridge(support - centre, targets(task.support, task.way) - 1 / task.way, support.new_ones(()))
-        return (F.normalize(backbone(task.query.x), dim=1) - centre) @ weight
-
-    return method
-
-
 BASELINES: list[tuple[str, str, Callable[[Backbone], Method]]] = [
     ("un-adapted", "Un-adapted", _unadapted),
     ("nearest-centroid", "Frozen features + nearest centroid", nearest_centroid),
-    ("ridge-regression", "Frozen features + ridge regression", _ridge_regression),
     ("logistic-regression", "Frozen features + logistic regression", _logistic_regression),
     ("fine-tuned", "Baseline (fine-tuned head)", _fine_tuned),
     ("cosine-fine-tuned", "Baseline++ (cosine head)", _cosine_fine_tuned),

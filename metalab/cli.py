@@ -435,12 +435,13 @@ def _adapt(arguments: argparse.Namespace) -> int:
     from metalab.choice import adapt_best, ready
     from metalab.data.reading import read_images, require_classes
 
+    learner = None if arguments.model == "auto" else ready(arguments.model)
     held = require_classes(read_images(arguments.support))
-    if arguments.model == "auto":
+    if learner is None:
         choice = adapt_best(held.images, held.labels)
         model, why = choice.model, f"{choice.model.metalearner.label}: {choice.reason}"
     else:
-        model = adapt(ready(arguments.model), held.images, held.labels)
+        model = adapt(learner, held.images, held.labels)
         why = model.metalearner.label
     model.save(arguments.out)
     for note in held.notes:

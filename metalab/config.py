@@ -173,14 +173,6 @@ class Config(BaseModel):
         advanced=True,
     )
 
-    @model_validator(mode="before")
-    @classmethod
-    def _photo_sizes(cls, values: Any) -> Any:
-        """Photos are in colour and larger than drawings, unless the user says otherwise."""
-        if isinstance(values, dict) and values.get("backbone") == "photo":
-            return {"channels": 3, "image_size": 192, **values}
-        return values
-
     @model_validator(mode="after")
     def _consistent(self) -> Config:
         from metalab.metalearners import check_options  # the registry sits to the right of this module
@@ -196,7 +188,12 @@ class Config(BaseModel):
 
     @classmethod
     def create(cls, **values: Any) -> Config:
-        """Validate ``values``; raises :class:`ConfigError` naming the field and its allowed values."""
+        """Validate ``values``; raises :class:`ConfigError` naming the field and its allowed values.
+
+        With the photo backbone, images are in colour and of 192 pixels unless ``values`` say otherwise.
+        """
+        if values.get("backbone") == "photo":
+            values = {"channels": 3, "image_size": 192, **values}
         try:
             return cls(**values)
         except ValidationError as error:

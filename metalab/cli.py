@@ -436,7 +436,7 @@ def _adapt(arguments: argparse.Namespace) -> int:
     from metalab.data.reading import read_images, require_classes
 
     learner = None if arguments.model == "auto" else ready(arguments.model)
-    held = require_classes(read_images(arguments.support))
+    held = require_classes(read_images(arguments.support, strict=True))
     if learner is None:
         choice = adapt_best(held.images, held.labels)
         model, why = choice.model, f"{choice.model.metalearner.label}: {choice.reason}"

@@ -170,7 +170,7 @@ def test_a_folder_of_one_class_and_a_broken_image(
     one = tmp_path / "one"
     (one / "only").mkdir(parents=True)
     Image.new("L", (20, 20)).save(one / "only" / "a.png")
-    refused(capsys, ["adapt", "--support", str(one), "--out", str(out)], "two class folders", "found: 1")
+    refused(capsys, ["adapt", "--support", str(one), "--out", str(out)], "two classes", "found: 1")
     (one / "other").mkdir()
     (one / "other" / "b.png").write_bytes(b"GIF89a broken")
     refused(capsys, ["adapt", "--support", str(one), "--out", str(out)], "b.png", "not a readable image")
@@ -199,4 +199,4 @@ def test_no_traceback_reaches_the_terminal(tmp_path: Path) -> None:
     )
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
-    assert "found: 0" in done.stderr
+    assert "no image" in done.stderr

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from metalab import backbones
-from metalab.calibration import Confidence, calibrate, familiarity
+from metalab.calibration import Confidence, calibrate, familiarity, without_class
 from metalab.checkpoints import checkpoint_bytes, load_checkpoint, load_into, prefixed
 from metalab.errors import CheckpointError, ConfigError, DataError
 from metalab.metalearners import MetaLearner, State, check_options, get_metalearner
@@ -120,10 +120,9 @@ class AdaptedModel:
     def add_examples(self, images: Images, labels: Any) -> AdaptedModel:
         """Return a model adapted to these raw images as well; new labels become new classes."""
         held, names = self._support(), label_list(labels)
-        x = _labelled(images, names, self.metalearner)
-        classes = [*self.classes, *(name for name in dict.fromkeys(names) if name not in self.classes)]
-        y = torch.tensor([classes.index(name) for name in names], device=x.device)
-        return adapt_examples(self.metalearner, held.joined(Examples(x, y)), classes, calibrated=True)
+        classes = list(dict.fromkeys([*self.classes, *names]))
+        added = _labelled(images, names, classes, self.metalearner)
+        return adapt_examples(self.metalearner, held.joined(added), classes, calibrated=True)
 
     def add_class(self, label: Label, images: Images) -> AdaptedModel:
         """Return a model that knows class ``label`` too. Raises :class:`DataError` if it does already."""
@@ -139,11 +138,9 @@ class AdaptedModel:
             raise DataError(f"there is no class {label!r}", where="label", fix=f"Known: {self.classes}")
         if len(self.classes) < 3:
             raise DataError("two classes must stay", where="label", fix="Add another class first")
-        support, gone = self._support(), self.classes.index(label)
-        kept = support.y != gone
-        y = support.y[kept] - (support.y[kept] > gone).to(support.y.dtype)
+        support = without_class(self._support(), self.classes.index(label))
         classes = [name for name in self.classes if name != label]
-        return adapt_examples(self.metalearner, Examples(support.x[kept], y), classes, calibrated=True)
+        return adapt_examples(self.metalearner, support, classes, calibrated=True)
 
     def save(self, path: Path | str) -> None:
         """Write everything to one safetensors file. Raises :class:`StorageError`."""
@@ -208,11 +205,10 @@ def adapt(metalearner: MetaLearner, images: Images, labels: Any, calibrated: boo
     """
     names = label_list(labels)
     classes = list(dict.fromkeys(names))
-    x = _labelled(images, names, metalearner)
+    support = _labelled(images, names, classes, metalearner)
     if len(classes) < 2:
         raise DataError("a task needs at least two classes", where="train_labels", fix="Add another class")
-    y = torch.tensor([classes.index(name) for name in names], device=x.device)
-    return adapt_examples(metalearner, Examples(x, y), classes, calibrated)
+    return adapt_examples(metalearner, support, classes, calibrated)
 
 
 def label_list(labels: Any) -> list[Label]:
@@ -232,10 +228,12 @@ def adapt_examples(
     return AdaptedModel(metalearner, state, list(classes), support, confidence)
 
 
-def _labelled(images: Images, names: list[Label], metalearner: MetaLearner) -> Tensor:
+def _labelled(images: Images, names: list[Label], classes: list[Label], metalearner: MetaLearner) -> Examples:
+    """Return raw images as examples, their labels as numbers of ``classes``. Raises :class:`DataError`."""
     if len(names) != len(images):
         raise DataError(f"{len(images)} images but {len(names)} labels", where="train_labels")
-    return examples(images, metalearner.backbone)
+    x, number = examples(images, metalearner.backbone), {name: i for i, name in enumerate(classes)}
+    return Examples(x, torch.tensor([number[name] for name in names], device=x.device))
 
 
 def describe(metalearner: MetaLearner) -> dict[str, Any]:

@@ -105,6 +105,13 @@ def folds_of(support: Examples, way: int, most: int = FOLDS) -> Iterator[tuple[E
             yield Examples(support.x[~out], support.y[~out]), Examples(support.x[out], support.y[out])
 
 
+def without_class(support: Examples, label: int) -> Examples:
+    """Return ``support`` less the examples of class ``label``; the classes after it move up by one."""
+    kept = support.y != label
+    y = support.y[kept]
+    return Examples(support.x[kept], y - (y > label).to(y.dtype))
+
+
 def _temperature(logits: Tensor, labels: Tensor) -> float:
     def loss(log_temperature: float) -> float:
         nll = F.cross_entropy(logits / np.exp(log_temperature), labels, reduction="sum").item()
@@ -121,11 +128,9 @@ def _threshold(
 
     unknown = []
     for label in range(min(way, CLASSES_LEFT_OUT) if way > 2 else 0):
-        out = support.y == label
-        y = support.y[~out] - (support.y[~out] > label).to(support.y.dtype)
-        kept = Examples(support.x[~out], y)
+        kept = without_class(support, label)
         state = metalearner.adapt(kept, way - 1)
-        unknown.append(familiarity(metalearner, state, kept, support.x[out], way - 1))
+        unknown.append(familiarity(metalearner, state, kept, support.x[support.y == label], way - 1))
     if not unknown:  # of two classes none can be spared: the least familiar known examples set the limit
         return float(known.quantile(0.05)), None
     strange = torch.cat(unknown)

@@ -445,7 +445,7 @@ def _adapt(arguments: argparse.Namespace) -> int:
         why = model.metalearner.label
     model.save(arguments.out)
     for note in held.notes:
-        print(f"{note.where}: {note.what} ({note.action})", file=sys.stderr)
+        print(note, file=sys.stderr)
     print(f"{arguments.out}: {len(model.classes)} classes from {len(held.labels)} images. {why}")
     return 0
 

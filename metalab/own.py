@@ -44,7 +44,7 @@ def evaluate_own(path: Path | str, shape: TaskShape, n_tasks: int) -> Iterator[P
             yield item
         else:
             table = item.as_dict()
-    yield table | {"notes": [f"{note.where}: {note.what} ({note.action})" for note in held.notes]}
+    yield table | {"notes": [str(note) for note in held.notes]}
 
 
 def _evaluate(held: ImageSet, shape: TaskShape, n_tasks: int) -> Iterator[Progress | Evaluation]:

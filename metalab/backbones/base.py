@@ -88,13 +88,6 @@ class Backbone(nn.Module, ABC):
         """Return a newly initialised network for the baseline that learns from the support set alone."""
         return self.fresh(seed)
 
-    def record(self, x: Tensor) -> Tensor:
-        """Return images (n, channels, size, size) as examples: what need not be computed again is, here.
-
-        Ordinary backbones change with every task, so images stay as they are.
-        """
-        return x
-
     def frozen_weights(self) -> dict[str, Tensor]:
         """Return the tensors that never change and that a pip package holds, by name; usually none."""
         return {}

@@ -110,15 +110,13 @@ class Photo(Backbone):
 
     def record(self, x: Tensor) -> Tensor:
         """Return images (n, 3, size, size) as records (n, 4352): raw features, then a thumbnail."""
-        if x.ndim == 2:
-            return x
         with torch.no_grad():
             parts = [torch.cat([self.embed(part), _small(part).flatten(1)], 1) for part in x.split(BATCH)]
         return torch.cat(parts)
 
     def pictures(self, x: Tensor) -> Tensor:
         """Return images as they are, of records their thumbnails (n, 3, 32, 32)."""
-        return x if x.ndim == 4 else x[:, FEATURES:].unflatten(1, (3, THUMBNAIL, THUMBNAIL))
+        return x if x.ndim == 4 else _thumbnails_of(x)
 
     def from_scratch(self, seed: int) -> Backbone:
         """Return a Conv4 over thumbnails: five photos are far too few to train this network anew."""
@@ -150,8 +148,11 @@ class _Thumbnails(Conv4):
     """A Conv4 over the thumbnails of photos, given as images or as records."""
 
     def extract(self, params: Params, x: Tensor, film: Film | None = None) -> Tensor:
-        small = _small(x) if x.ndim == 4 else x[:, FEATURES:].unflatten(1, (3, THUMBNAIL, THUMBNAIL))
-        return super().extract(params, small, film)
+        return super().extract(params, _small(x) if x.ndim == 4 else _thumbnails_of(x), film)
+
+
+def _thumbnails_of(records: Tensor) -> Tensor:
+    return records[:, FEATURES:].unflatten(1, (3, THUMBNAIL, THUMBNAIL))
 
 
 def _small(x: Tensor) -> Tensor:

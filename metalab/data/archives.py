@@ -42,6 +42,9 @@ class Note:
     what: str
     action: Literal["skipped", "repaired", "warning"]
 
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what} ({self.action})"
+
 
 @dataclass
 class Log:

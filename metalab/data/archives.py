@@ -268,6 +268,17 @@ def read_bounded(read: Callable[[int], bytes], where: str, most: int) -> bytes:
     return held.getvalue()
 
 
+def read_one(path: Path, most: int) -> bytes:
+    """Return the content of one image file; raises :class:`DataError`, also beyond ``most`` bytes."""
+    if not path.is_file():
+        raise DataError("there is no such image", where=path, fix="Check the path")
+    try:
+        with open(path, "rb") as file:
+            return read_bounded(file.read, str(path), most)
+    except OSError as error:
+        raise DataError(f"cannot be read ({error.strerror})", where=path, fix="Check it") from None
+
+
 def too_large(where: str, size: int | None, most: int) -> DataError:
     """Return the error for a file of ``size`` bytes, None when reading stopped before its end."""
     said = "too large" if size is None else f"{size / 1e6:.0f} MB"

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from metalab.data.archives import Limits, Log, read_bounded
+from metalab.data.archives import Limits, Log, read_one
 from metalab.data.pool import PoolSource
 from metalab.data.reading import CLASS_FOLDERS, decode, each_image
 from metalab.errors import DataError
@@ -116,14 +116,7 @@ def own_task(
 
 def read_file(path: Path | str, size: int, channels: int) -> np.ndarray:
     """Return :func:`read_image` of one file; raises :class:`DataError`."""
-    path = Path(path)
-    if not path.is_file():
-        raise DataError("there is no such image", where=path, fix="Check the path")
-    try:
-        with open(path, "rb") as file:
-            content = read_bounded(file.read, str(path), _limits(size).bytes_each)
-    except OSError as error:
-        raise DataError(f"cannot be read ({error.strerror})", where=path, fix="Check it") from None
+    content = read_one(Path(path), _limits(size).bytes_each)
     return read_image(content, str(path), size, channels)
 
 

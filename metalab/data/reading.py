@@ -24,6 +24,7 @@ from metalab.data.archives import (
     ZipTree,
     is_image,
     printable,
+    read_one,
 )
 from metalab.data.decoding import decode, decode_noted
 from metalab.data.duplicates import find_duplicates, leakage
@@ -156,12 +157,7 @@ def single_images(files: Mapping[str, Sequence[tuple[str, bytes]]]) -> ImageSet:
 
 def read_image(path: Path | str) -> np.ndarray:
     """Return one image file (H, W, 3) uint8; raises :class:`DataError`."""
-    path = Path(path)
-    if not path.is_file():
-        raise DataError("there is no such image", where=path, fix="Check the path")
-    if path.stat().st_size > LIMITS.bytes_each:
-        raise DataError(f"larger than {LIMITS.bytes_each / 1e6:.0f} MB", where=path, fix="Shrink it")
-    return decode(path.read_bytes(), str(path))
+    return decode(read_one(Path(path), LIMITS.bytes_each), str(path))
 
 
 def require_classes(imageset: ImageSet, least: int = 2) -> ImageSet:

@@ -56,7 +56,7 @@ def test_a_model_that_is_gone_is_an_answer_in_words(home: Path) -> None:
     wait_for(question)
     known = answer(question)
     assert known is not None
-    assert "there is no run" in known["error"]
+    assert "neither a shipped model nor a run" in known["error"]
     assert not ask([question]), "not tried for ever"
 
 

@@ -19,6 +19,7 @@ FINETUNE_STEPS = 100
 
 Method = Callable[[Task, int], Tensor]
 """(task, number of the task) → logits (n_query, way)."""
+Baseline = Callable[[Backbone], Method]
 
 
 def _unadapted(backbone: Backbone) -> Method:
@@ -127,7 +128,7 @@ def _head_trainer(backbone: Backbone, logits: Callable[[Tensor, Tensor], Tensor]
     return method
 
 
-BASELINES: list[tuple[str, str, Callable[[Backbone], Method]]] = [
+BASELINES: list[tuple[str, str, Baseline]] = [
     ("un-adapted", "Un-adapted", _unadapted),
     ("nearest-centroid", "Frozen features + nearest centroid", nearest_centroid),
     ("logistic-regression", "Frozen features + logistic regression", _logistic_regression),

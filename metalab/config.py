@@ -23,17 +23,21 @@ class Config(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
-    application: Literal["image-classification"] = _field(
+    application: Literal["image-classification", "segmentation", "detection"] = _field(
         "image-classification", "Task", "Application", "What is learnt from few examples."
     )
-    source: Literal["glyphs", "digits", "omniglot", "image-folder"] = _field(
+    source: Literal["glyphs", "digits", "omniglot", "image-folder", "scenes", "annotated"] = _field(
         "glyphs",
         "Task",
         "Data source",
-        "Where tasks come from: embedded characters (glyphs), real digits (test only), Omniglot, own images.",
+        "Where tasks come from. Images: embedded characters (glyphs), real digits (test only), Omniglot, own "
+        "images. Masks and boxes: composed scenes, own annotated pictures (COCO, Pascal VOC, PNG masks).",
     )
     data: Path | None = _field(
-        None, "Task", "Data path", "Folder or zip of the data; needed by omniglot and image-folder."
+        None,
+        "Task",
+        "Data path",
+        "Folder or zip of the data; needed by omniglot, image-folder and annotated.",
     )
     episodes: Literal["within", "mixed"] = _field(
         "within",
@@ -41,7 +45,7 @@ class Config(BaseModel):
         "Classes of a task",
         "within: all classes of a task come from one alphabet (hard); mixed: from any alphabet of the split.",
     )
-    way: int = _field(5, "Task", "Way", "Number of classes in a task.", ge=2, le=200)
+    way: int = _field(5, "Task", "Way", "Number of classes in a task.", ge=1, le=200)
     shot: int = _field(1, "Task", "Shot", "Labelled support examples per class.", ge=1, le=100)
     query: int = _field(
         15, "Task", "Query", "Query examples per class, on which adaptation is judged.", ge=1, le=100
@@ -66,12 +70,12 @@ class Config(BaseModel):
         1, "Task", "Channels", "1: greyscale drawings; 3: colour photos.", advanced=True
     )
 
-    backbone: Literal["conv4", "resnet12", "photo"] = _field(
+    backbone: Literal["conv4", "resnet12", "photo", "pyramid"] = _field(
         "conv4",
         "Backbone",
         "Backbone",
         "The shared feature extractor, pre-trained before meta-learning. photo: EfficientNet-Lite0 with "
-        "ImageNet weights, for colour photos.",
+        "ImageNet weights, for colour photos. pyramid: a feature pyramid, for masks and boxes.",
     )
     width: int = _field(
         64, "Backbone", "Width", "Channels of the first block.", advanced=True, ge=4, le=512, multiple_of=4
@@ -175,12 +179,31 @@ class Config(BaseModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> Config:
-        from metalab.metalearners import check_options  # the registry sits to the right of this module
+        # The registries sit to the right of this module.
+        from metalab.applications import application
+        from metalab.metalearners import check_options, get_metalearner, metalearners
 
-        if self.source in ("omniglot", "image-folder") and self.data is None:
+        suits = application(self.application)
+        for name, known in (
+            ("source", suits.sources),
+            ("backbone", suits.backbones),
+            ("metalearner", tuple(metalearners(suits.name))),
+        ):
+            if name == "metalearner":
+                get_metalearner(self.metalearner)
+            if getattr(self, name) not in known:
+                raise ValueError(
+                    f"{name}: {getattr(self, name)!r} does not suit {suits.name}, use {' or '.join(known)}"
+                )
+        if self.way < suits.least_way:
+            raise ValueError(f"way: {suits.name} needs at least {suits.least_way} classes")
+        if self.source in ("omniglot", "image-folder", "annotated") and self.data is None:
             raise ValueError(f"data: source {self.source!r} needs the path of a folder or zip")
-        if self.channels == 3 and self.source != "image-folder":
+        coloured = ("image-folder", "scenes", "annotated")
+        if self.channels == 3 and self.source not in coloured:
             raise ValueError(f"channels: source {self.source!r} is greyscale, only image-folder has colour")
+        if self.backbone == "pyramid" and (self.channels != 3 or self.image_size % 16):
+            raise ValueError("backbone: pyramid needs 3 channels and an image size that 16 divides")
         if self.backbone == "photo" and (self.channels != 3 or self.image_size % 32):
             raise ValueError("backbone: photo needs 3 channels and an image size that 32 divides")
         check_options(self.metalearner, self.options)
@@ -190,8 +213,13 @@ class Config(BaseModel):
     def create(cls, **values: Any) -> Config:
         """Validate ``values``; raises :class:`ConfigError` naming the field and its allowed values.
 
-        With the photo backbone, images are in colour and of 192 pixels unless ``values`` say otherwise.
+        Unset ones take the application's defaults; with the photo backbone, images are in colour and of 192
+        pixels.
         """
+        from metalab.applications import applications
+
+        if (suits := applications().get(values.get("application", ""))) is not None:
+            values = {**suits.defaults, **values}
         if values.get("backbone") == "photo":
             values = {"channels": 3, "image_size": 192, **values}
         try:

@@ -14,8 +14,9 @@ import torch
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
+from metalab.applications import application
 from metalab.backbones import Backbone
-from metalab.baselines import BASELINES, Method
+from metalab.baselines import Method
 from metalab.execution import task_runner
 from metalab.metalearners import MetaLearner
 from metalab.metalearners.base import score
@@ -125,7 +126,8 @@ def methods_of(metalearners: Mapping[str, MetaLearner], pretrained: Backbone | N
         label = learner.label if labels[learner.label] == 1 else f"{learner.label} ({name})"
         methods[name] = Measured(label, "metalearner", learner.transductive, _adapted(learner))
     if pretrained is not None:
-        for name, label, make in BASELINES:
+        of = next(iter(metalearners.values())).application if metalearners else "image-classification"
+        for name, label, make in application(of).baselines:
             methods[name] = Measured(label, "baseline", pretrained.transductive, make(pretrained))
     return methods
 

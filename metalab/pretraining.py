@@ -1,6 +1,7 @@
 """Step 2, feature extraction: pre-train a backbone by ordinary classification over the meta-train classes.
 
-As in Meta-Baseline (Chen et al. 2021, section 3.1) and RFS (Tian et al. 2020, equation 3).
+As in Meta-Baseline (Chen et al. 2021, section 3.1) and RFS (Tian et al. 2020, equation 3). Backbones for
+pixels classify pixels, the ground being one class more.
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
-from metalab.backbones import Backbone, build, create_backbone, describe
+from metalab.backbones import Backbone, Pyramid, build, create_backbone, describe
 from metalab.checkpoints import SHIPPED, load_checkpoint, load_into, save_checkpoint
 from metalab.config import Config
 from metalab.errors import CheckpointError
@@ -23,6 +24,8 @@ from metalab.tasks import TaskSource, seeded
 
 BATCH = 256
 """Images per pre-training step."""
+SCENES, PIXELS, GROUND = 32, 64, 0.15
+"""Scenes per step, pixels of each, and how often one of the ground is drawn for one of an object."""
 RATE = 3e-3
 """Peak learning rate of pre-training."""
 
@@ -41,9 +44,11 @@ def pretrain(backbone: Backbone, source: TaskSource, config: Config) -> Iterator
     """
     device = backbone.input_mean.device
     input_statistics(backbone, source, config.seed)
-    weight = torch.empty(source.n_train_classes, backbone.feature_dim, device=device)
+    dense = isinstance(backbone, Pyramid)
+    classes, labelled = source.n_train_classes + dense, _pixels if dense else _images
+    weight = torch.empty(classes, backbone.feature_dim, device=device)
     weight = nn.Parameter(nn.init.normal_(weight, std=0.01, generator=seeded(device, config.seed, "head")))
-    bias = nn.Parameter(torch.zeros(source.n_train_classes, device=device))
+    bias = nn.Parameter(torch.zeros(classes, device=device))
     optimiser = torch.optim.AdamW([*backbone.parameters(), weight, bias], lr=RATE, weight_decay=5e-4)
     started, steps = time.monotonic(), config.pretrain_steps
     backbone.train()
@@ -52,8 +57,8 @@ def pretrain(backbone: Backbone, source: TaskSource, config: Config) -> Iterator
             warm = min(1.0, step / 50)
             for group in optimiser.param_groups:
                 group["lr"] = RATE * warm * 0.5 * (1 + math.cos(math.pi * (step - 1) / steps))
-            images, labels = source.labelled_batch(BATCH, seeded(device, config.seed, "pretrain", step))
-            logits = F.linear(backbone(images), weight, bias)
+            features, labels = labelled(backbone, source, seeded(device, config.seed, "pretrain", step))
+            logits = F.linear(features, weight, bias)
             loss = F.cross_entropy(logits, labels)
             optimiser.zero_grad()
             loss.backward()
@@ -67,11 +72,27 @@ def pretrain(backbone: Backbone, source: TaskSource, config: Config) -> Iterator
                     steps,
                     loss=loss.item(),
                     accuracy=right,
-                    rate=rate * BATCH,
+                    rate=rate * (SCENES if dense else BATCH),
                     eta=(steps - step) / rate,
                 )
     finally:
         backbone.eval()
+
+
+def _images(backbone: Backbone, source: TaskSource, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    images, labels = source.labelled_batch(BATCH, generator)
+    return backbone(images), labels
+
+
+def _pixels(backbone: Pyramid, source: TaskSource, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Return features (scenes * 64, d) and labels of some pixels of each scene, mostly of objects."""
+    images, masks = source.labelled_scenes(SCENES, generator)
+    labels = masks[:, ::2, ::2].flatten(1)
+    chance = torch.where(labels > 0, 1.0, torch.where(labels < 0, 0.0, GROUND))
+    chosen = torch.multinomial(chance, PIXELS, generator=generator)
+    maps = backbone.levels(backbone.params(), images)[0].flatten(2).transpose(1, 2)
+    features = maps.gather(1, chosen[..., None].expand(-1, -1, maps.shape[2]))
+    return features.flatten(0, 1), labels.gather(1, chosen).flatten()
 
 
 def save_backbone(path: Path | str, backbone: Backbone) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from metalab.applications import application
 from metalab.checkpoints import load_checkpoint, load_into, prefixed, save_checkpoint
 from metalab.config import Config
 from metalab.errors import CheckpointError
@@ -53,6 +54,14 @@ def task_shape(config: Config, split: Split, source: TaskSource) -> TaskShape:
     return TaskShape(config.way, config.shot, config.query)
 
 
+def train_shapes(config: Config, source: TaskSource) -> list[TaskShape]:
+    """Return the shapes of meta-training tasks, in turn: the application's, unless a way is asked for."""
+    known = application(config.application).train_shapes
+    if known and config.train_way is None:
+        return [TaskShape(*shape) for shape in known]
+    return [task_shape(config, "train", source)]
+
+
 class Trainer:
     """Meta-trains one meta-learner in place.
 
@@ -67,8 +76,9 @@ class Trainer:
         self.optimiser = torch.optim.AdamW(self.parameters, lr=config.lr, weight_decay=config.weight_decay)
         self.step, self.validated, self.best, self.looks_since_best = 0, -1, -1.0, 0
         self.best_state = self._copy()
-        self.shape = task_shape(config, "train", source)
-        source.check(self.shape, "train")
+        self.shapes = train_shapes(config, source)
+        for shape in self.shapes:
+            source.check(shape, "train")
 
     def run(self) -> Iterator[Progress]:
         """Train until the last step or until patience runs out; yields "train" and "validation" events."""
@@ -99,7 +109,9 @@ class Trainer:
 
     def _sample(self, step: int) -> TaskBatch:
         generator = seeded(self.device, self.config.seed, "train", step)
-        return self.source.sample(self.config.meta_batch, "train", self.shape, generator)
+        return self.source.sample(
+            self.config.meta_batch, "train", self.shapes[step % len(self.shapes)], generator
+        )
 
     def _update(self, runner: Runner, batch: TaskBatch) -> tuple[Tensor, Tensor]:
         config = self.config

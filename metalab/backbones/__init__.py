@@ -10,10 +10,17 @@ from metalab.backbones.base import Backbone, seeded_initialisation
 from metalab.backbones.conv4 import Conv4
 from metalab.backbones.mlp import MLP
 from metalab.backbones.photo import Photo
+from metalab.backbones.pyramid import Pyramid
 from metalab.backbones.resnet12 import ResNet12
 from metalab.config import Config
 
-BACKBONES: dict[str, type[Backbone]] = {"conv4": Conv4, "resnet12": ResNet12, "mlp": MLP, "photo": Photo}
+BACKBONES: dict[str, type[Backbone]] = {
+    "conv4": Conv4,
+    "resnet12": ResNet12,
+    "mlp": MLP,
+    "photo": Photo,
+    "pyramid": Pyramid,
+}
 SHAPE = ("channels", "size", "width", "normalisation")
 
 
@@ -51,6 +58,7 @@ __all__ = [
     "MLP",
     "Backbone",
     "Photo",
+    "Pyramid",
     "build",
     "create_backbone",
     "describe",

@@ -10,6 +10,9 @@ from metalab.config import Config
 from metalab.errors import ConfigError
 from metalab.tasks import TaskSource
 
+TARGETS = {"segmentation": "masks", "detection": "boxes"}
+"""What the examples of scenes and annotated pictures are labelled with."""
+
 
 def create_source(config: Config, device: torch.device | str = "cpu") -> TaskSource:
     """Return the task source that ``config`` names, its data on ``device``.
@@ -30,6 +33,10 @@ def create_source(config: Config, device: torch.device | str = "cpu") -> TaskSou
         from metalab.data.omniglot import omniglot
 
         return omniglot(config.data, config.image_size, config.episodes, config.rotations, device=device)
+    if config.source == "scenes":
+        from metalab.data.scenes import SceneSource
+
+        return SceneSource(config.image_size, TARGETS[config.application], device)
     return _own_images(config, False, device)
 
 

@@ -18,11 +18,17 @@ from metalab.metalearners.base import FAMILIES, MetaLearner, State
 
 
 @cache
-def metalearners() -> dict[str, type[MetaLearner]]:
-    """Return every meta-learner class by its name."""
+def every_metalearner() -> dict[str, type[MetaLearner]]:
+    """Return every meta-learner class by its name, whatever its application."""
     for module in pkgutil.iter_modules(__path__):
         importlib.import_module(f"{__name__}.{module.name}")
-    return {cls.name: cls for cls in sorted(_subclasses(MetaLearner), key=lambda cls: cls.order)}
+    named = (cls for cls in _subclasses(MetaLearner) if "name" in vars(cls))
+    return {cls.name: cls for cls in sorted(named, key=lambda cls: cls.order)}
+
+
+def metalearners(application: str = "image-classification") -> dict[str, type[MetaLearner]]:
+    """Return the meta-learner classes of ``application`` by name."""
+    return {name: cls for name, cls in every_metalearner().items() if cls.application == application}
 
 
 def _subclasses(cls: type[MetaLearner]) -> list[type[MetaLearner]]:
@@ -32,7 +38,7 @@ def _subclasses(cls: type[MetaLearner]) -> list[type[MetaLearner]]:
 
 def get_metalearner(name: str) -> type[MetaLearner]:
     """Return the class called ``name``; raises :class:`ConfigError` listing the known ones."""
-    known = metalearners()
+    known = every_metalearner()
     if name not in known:
         raise ConfigError(
             f"no meta-learner is called {name!r}", where="metalearner", fix=f"Known are {', '.join(known)}"
@@ -60,4 +66,12 @@ def check_options(name: str, options: dict[str, Any]) -> Any:
         ) from None
 
 
-__all__ = ["MetaLearner", "State", "check_options", "family", "get_metalearner", "metalearners"]
+__all__ = [
+    "MetaLearner",
+    "State",
+    "check_options",
+    "every_metalearner",
+    "family",
+    "get_metalearner",
+    "metalearners",
+]

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
 from metalab.backbones import Backbone
+from metalab.metrics import average_precision, mean_iou
 from metalab.tasks import Examples
 
 FAMILIES = {1: "metric-based", 2: "gradient-based", 3: "neural", 4: "closed-form head", 5: "transductive"}
@@ -32,6 +33,8 @@ class MetaLearner(nn.Module, ABC):
 
         model_config = ConfigDict(extra="forbid", frozen=True)
 
+    application: ClassVar[str] = "image-classification"
+    """What it is for; its tasks, losses and scores are that application's."""
     name: ClassVar[str]
     label: ClassVar[str]
     summary: ClassVar[str]
@@ -141,8 +144,14 @@ def squared_distances(a: Tensor, b: Tensor) -> Tensor:
 def score(outputs: Tensor, examples: Examples) -> Tensor:
     """Return how good ``outputs`` (..., n, way) are, one number a task (...,).
 
-    The share of examples whose largest output is the label; for regression, the mean squared error.
+    The share of examples whose largest output is the label; for regression, the mean squared error. Outputs
+    of segmentation (n, way + 1, height, width) and detection (n, way, 5, ·, ·) are scored as their
+    applications do, one task at a time.
     """
+    if outputs.ndim == 4:
+        return mean_iou(outputs, examples.y)
+    if outputs.ndim == 5:
+        return average_precision(outputs, examples.y)
     if examples.y.is_floating_point():
         each = (outputs - examples.y).square().mean(-1)
     else:

@@ -55,5 +55,8 @@ def extended(features: Tensor) -> Tensor:
 
 def ridge(x: Tensor, y: Tensor, strength: Tensor) -> Tensor:
     """Return W (d, way) with the least squared error of x W = y (x (n, d), y (n, way)) + strength · W'W."""
+    if len(x) > x.shape[1]:  # the smaller of two equal systems: many pixels, few features
+        gram = x.t() @ x + strength * torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
+        return torch.linalg.solve(gram, x.t() @ y)
     gram = x @ x.t() + strength * torch.eye(len(x), dtype=x.dtype, device=x.device)
     return x.t() @ torch.linalg.solve(gram, y)

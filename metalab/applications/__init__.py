@@ -1,0 +1,33 @@
+"""The applications: one file each, found by itself. What they share is the engine."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from functools import cache
+
+from metalab.applications.base import Application
+from metalab.errors import ConfigError
+
+ORDER = ("image-classification", "segmentation", "detection")
+
+
+@cache
+def applications() -> dict[str, Application]:
+    """Return every application by name."""
+    modules = (importlib.import_module(f"{__name__}.{item.name}") for item in pkgutil.iter_modules(__path__))
+    found = [module.APPLICATION for module in modules if hasattr(module, "APPLICATION")]
+    return {one.name: one for one in sorted(found, key=lambda one: ORDER.index(one.name))}
+
+
+def application(name: str) -> Application:
+    """Return the application called ``name``; raises :class:`ConfigError` listing the known ones."""
+    known = applications()
+    if name not in known:
+        raise ConfigError(
+            f"no application is called {name!r}", where="application", fix=f"Known are {', '.join(known)}"
+        )
+    return known[name]
+
+
+__all__ = ["Application", "application", "applications"]

@@ -1,0 +1,33 @@
+"""What an application brings to the common engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from metalab.baselines import Method
+
+
+@dataclass(frozen=True)
+class Application:
+    """One kind of task: its sources, backbones, metric and baselines; its meta-learners name it themselves.
+
+    ``metric`` is what tables show as a share, higher is better. ``defaults`` are the settings of
+    :class:`metalab.config.Config` that differ from those of image classification. ``train_shapes`` (way,
+    shot, query) are the shapes of meta-training tasks, in turn; empty: those of the configuration.
+    ``backbones`` and ``sources`` are the values of those settings that suit. ``baselines`` hold name, label
+    and maker of each.
+    """
+
+    name: str
+    label: str
+    summary: str
+    metric: str
+    metric_help: str
+    sources: tuple[str, ...]
+    backbones: tuple[str, ...]
+    baselines: list[tuple[str, str, Callable[[Any], Method]]]
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    train_shapes: tuple[tuple[int, int, int], ...] = ()
+    least_way: int = 1

@@ -1,0 +1,233 @@
+"""What meta-learning must beat on masks and boxes: what a user can have without it, on the same tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
+from torch import Tensor, nn
+
+from metalab.backbones import Backbone
+from metalab.baselines import Baseline, Method
+from metalab.boxes import STRIDE, box_targets
+from metalab.metalearners.base import class_means
+from metalab.metalearners.guided import box_loss, mask_loss
+from metalab.metalearners.pixels import as_maps, pixel_examples
+from metalab.tasks import Task, seeded
+
+PIXELS = 3000
+"""Support pixels that a classifier of pixels is fitted to, as many of each class as possible."""
+SCRATCH_STEPS, SCRATCH_RATE = 100, 1e-3
+HEAD_STEPS, HEAD_RATE = 200, 1e-3
+NEIGHBOURS = 5
+
+
+def _random_pixels(backbone: Backbone) -> Method:
+    """A random classifier of pre-trained pixel features: chance."""
+
+    def method(task: Task, number: int) -> Tensor:
+        features = F.normalize(backbone(task.query.x), dim=1)
+        shape, generator = (task.way + 1, features.shape[1]), seeded(features.device, number)
+        head = torch.randn(shape, device=features.device, generator=generator)
+        return as_maps(features @ head.t(), task.query.x)
+
+    return method
+
+
+def _all_foreground(backbone: Backbone) -> Method:
+    """Every pixel is of the first class: what a mask of everything is worth."""
+
+    def method(task: Task, number: int) -> Tensor:
+        n, _, height, width = task.query.x.shape
+        outputs = task.query.x.new_zeros(n, task.way + 1, height, width)
+        outputs[:, 1] = 1
+        return outputs
+
+    return method
+
+
+def _pixel_centroid(backbone: Backbone) -> Method:
+    """Frozen features, unit length, and the nearest mean pixel (masked average pooling)."""
+
+    def method(task: Task, number: int) -> Tensor:
+        support = pixel_examples(task.support, task.way)
+        means = class_means(F.normalize(backbone(support.x), dim=1), support, task.way + 1)
+        features = F.normalize(backbone(task.query.x), dim=1)
+        return as_maps(20 * features @ F.normalize(means, dim=1).t(), task.query.x)
+
+    return method
+
+
+def _pixel_logistic(backbone: Backbone) -> Method:
+    """Frozen features, unit length, and logistic regression over pixels."""
+
+    def method(task: Task, number: int) -> Tensor:
+        rows, labels = _sampled(F.normalize(backbone(task.support.x), dim=1), task, number)
+        model = LogisticRegression(C=100.0, max_iter=300).fit(rows, labels)
+        return _classified(model, F.normalize(backbone(task.query.x), dim=1), task)
+
+    return method
+
+
+def _neighbours(features_of: Callable[[Backbone, Tensor], Tensor]) -> Baseline:
+    def make(backbone: Backbone) -> Method:
+        def method(task: Task, number: int) -> Tensor:
+            rows, labels = _sampled(features_of(backbone, task.support.x), task, number)
+            model = KNeighborsClassifier(min(NEIGHBOURS, len(rows)), weights="distance").fit(rows, labels)
+            return _classified(model, features_of(backbone, task.query.x), task)
+
+        return method
+
+    return make
+
+
+def _colours(backbone: Backbone, x: Tensor) -> Tensor:
+    """Return the colour of each pixel at half the side (pixels, 3)."""
+    return F.avg_pool2d(x, 2).permute(0, 2, 3, 1).flatten(0, 2)
+
+
+def _unit(backbone: Backbone, x: Tensor) -> Tensor:
+    return F.normalize(backbone(x), dim=1)
+
+
+def _masks_from_scratch(backbone: Backbone) -> Method:
+    """The same network, newly initialised, trained with a pixel head on the support set alone."""
+
+    def method(task: Task, number: int) -> Tensor:
+        with torch.enable_grad():
+            model = backbone.from_scratch(number).requires_grad_(True).train()
+            model.momentum = 1.0
+            shape, generator = (task.way + 1, model.feature_dim), seeded(task.support.x.device, number)
+            head = torch.randn(shape, device=task.support.x.device, generator=generator) * 0.01
+            head.requires_grad_()
+            optimiser = torch.optim.Adam([*model.parameters(), head], lr=SCRATCH_RATE)
+            for _ in range(SCRATCH_STEPS):
+                logits = as_maps(model(task.support.x) @ head.t(), task.support.x)
+                optimiser.zero_grad()
+                mask_loss(logits, task.support.y).backward()
+                optimiser.step()
+            model(task.support.x)  # measures the statistics under the last parameters
+        return as_maps(model.eval()(task.query.x) @ head.t(), task.query.x)
+
+    return method
+
+
+def _sampled(features: Tensor, task: Task, number: int) -> tuple[Tensor, Tensor]:
+    """Return at most :data:`PIXELS` of the support pixels' ``features`` and labels, classes in even parts."""
+    support = pixel_examples(task.support, task.way)
+    counts = torch.bincount(support.y, minlength=task.way + 1).clamp(min=1)
+    chance = support.weights().gt(0) / counts[support.y]
+    generator = seeded(features.device, number, "pixels")
+    chosen = torch.multinomial(chance, min(PIXELS, int((chance > 0).sum())), generator=generator)
+    return features[chosen].cpu().numpy(), support.y[chosen].cpu().numpy()
+
+
+def _classified(model: LogisticRegression | KNeighborsClassifier, features: Tensor, task: Task) -> Tensor:
+    """Return the log probabilities of ``model`` as maps; classes that it never saw stay impossible."""
+    chances = torch.from_numpy(model.predict_proba(features.cpu().numpy())).to(features)
+    outputs = features.new_full((len(features), task.way + 1), 1e-6)
+    outputs[:, torch.as_tensor(model.classes_, device=features.device)] = chances.clamp(min=1e-6)
+    return as_maps(outputs.log(), task.query.x)
+
+
+def _random_places(backbone: Backbone) -> Method:
+    """A random dense head on pre-trained features: chance."""
+
+    def method(task: Task, number: int) -> Tensor:
+        level = backbone.levels(backbone.params(), task.query.x)[1]
+        generator = seeded(level.device, number)
+        head = torch.randn(task.way, 5, level.shape[1], device=level.device, generator=generator)
+        return torch.einsum("nchw,kfc->nkfhw", F.normalize(level, dim=1), head)
+
+    return method
+
+
+def _trained_head(scratch: bool) -> Baseline:
+    """A dense head trained on the support boxes: on frozen features (TFA, Wang et al. 2020), or with the
+    whole network, newly initialised."""
+
+    def make(backbone: Backbone) -> Method:
+        def method(task: Task, number: int) -> Tensor:
+            device = task.support.x.device
+            generator = seeded(device, number, "head")
+            with torch.enable_grad():
+                model = backbone
+                if scratch:
+                    model = backbone.from_scratch(number).requires_grad_(True).train()
+                    model.momentum = 1.0
+                channels = model.feature_dim
+                weight = torch.randn(5 * task.way, channels, 3, 3, device=device, generator=generator) * 0.01
+                bias = torch.zeros(task.way, 5, device=device)
+                bias[:, 0] = -2
+                bias[:, 1:] = torch.log(task.support.x.new_tensor(task.support.x.shape[-1] / 5 / STRIDE))
+                head = [nn.Parameter(weight), nn.Parameter(bias.flatten())]
+                trained = [*head, *model.parameters()] if scratch else head
+                optimiser = torch.optim.Adam(trained, lr=SCRATCH_RATE if scratch else HEAD_RATE)
+
+                def outputs(level: Tensor) -> Tensor:
+                    return F.conv2d(level, *head, padding=1).unflatten(1, (task.way, 5))
+
+                def levels(x: Tensor) -> Tensor:
+                    return model.levels(model.params(), x)[1]
+
+                held = None if scratch else levels(task.support.x).detach()
+                for _ in range(SCRATCH_STEPS if scratch else HEAD_STEPS):
+                    optimiser.zero_grad()
+                    level = levels(task.support.x) if scratch else held
+                    box_loss(outputs(level), task.support.y).backward()
+                    optimiser.step()
+                if scratch:
+                    levels(task.support.x)  # measures the statistics under the last parameters
+                    model.eval()
+            return outputs(levels(task.query.x)).detach()
+
+        return method
+
+    return make
+
+
+def _prototype_boxes(backbone: Backbone) -> Method:
+    """Frozen features and the nearest mean pixel of boxes; sides are the mean ones of the support boxes."""
+
+    def method(task: Task, number: int) -> Tensor:
+        height, width = (side // STRIDE for side in task.support.x.shape[2:])
+        inside, core, sides = box_targets(task.support.y, task.way, height, width)
+        held = F.normalize(backbone.levels(backbone.params(), task.support.x)[1], dim=1)
+        query = F.normalize(backbone.levels(backbone.params(), task.query.x)[1], dim=1)
+        ground = F.normalize(torch.einsum("nchw,nhw->c", held, (inside.amax(1) == 0).to(held)), dim=0)
+        maps = []
+        for k in range(task.way):
+            mean = F.normalize(torch.einsum("nchw,nhw->c", held, inside[:, k]), dim=0)
+            likeness = torch.einsum("nchw,c->nhw", query, mean - ground)
+            near = F.max_pool2d(likeness[:, None], 3, 1, 1)[:, 0]  # peaks alone may be boxes
+            score = torch.where(likeness >= near, 10 * likeness - 3, -20.0)
+            place = core[:, k].nonzero(as_tuple=True)
+            mean_sides = sides[:, k].permute(0, 2, 3, 1)[place].clamp(min=0.1).log().mean(0)
+            maps.append(
+                torch.cat(
+                    [score[:, None], mean_sides.view(1, 4, 1, 1).expand(len(score), 4, *score.shape[1:])], 1
+                )
+            )
+        return torch.stack(maps, 1)
+
+    return method
+
+
+MASK_BASELINES: list[tuple[str, str, Baseline]] = [
+    ("un-adapted", "Un-adapted", _random_pixels),
+    ("all-foreground", "Everything is the object", _all_foreground),
+    ("colour-neighbours", "Nearest colours", _neighbours(_colours)),
+    ("feature-neighbours", "Frozen features + nearest pixels", _neighbours(_unit)),
+    ("nearest-centroid", "Frozen features + nearest mean pixel", _pixel_centroid),
+    ("logistic-regression", "Frozen features + logistic regression", _pixel_logistic),
+    ("from-scratch", "From scratch on the support set", _masks_from_scratch),
+]
+BOX_BASELINES: list[tuple[str, str, Baseline]] = [
+    ("un-adapted", "Un-adapted", _random_places),
+    ("nearest-centroid", "Frozen features + nearest mean pixel", _prototype_boxes),
+    ("fine-tuned", "Frozen features + fine-tuned head (TFA)", _trained_head(scratch=False)),
+    ("from-scratch", "From scratch on the support set", _trained_head(scratch=True)),
+]

@@ -162,6 +162,22 @@ def test_boxes_and_masks_are_reduced_with_the_picture() -> None:
         assert np.array_equal(instance.mask, block(25, 10, 50, 40, (100, 50)))
 
 
+@pytest.mark.parametrize("width", [601, 613, 641, 997])
+def test_a_box_of_the_whole_picture_stays_within(width: int) -> None:
+    held = coco()
+    held["images"] = [{"id": 1, "file_name": "1.jpg", "width": width, "height": 479}]
+    held["annotations"] = [annotation(1, 1, 3, 0, 0, width, 479)]
+    found = read(
+        {"a.json": json.dumps(held).encode(), "1.jpg": photo(1, size=(width, 479))}, limits=Limits(side=123)
+    )
+    ((_, _, x2, y2),) = [item.box for item in found.pictures[0].instances]
+    height, width = found.pictures[0].image.shape[:2]
+    assert (x2, y2) == pytest.approx((width, height))
+    assert x2 <= width
+    assert y2 <= height
+    assert found.pictures[0].instances[0].mask.all()
+
+
 @pytest.mark.parametrize("turn", range(1, 9))
 def test_a_camera_held_askew(turn: int) -> None:
     """What is annotated in the stored picture lies where the picture shows it when it is upright."""

@@ -13,10 +13,11 @@ import numpy as np
 from metalab.data.archives import Limits, Log, printable
 from metalab.data.decoding import decode_noted
 from metalab.data.frames import Box, Frame, alike, frame_of
-from metalab.data.masks import area, box_around
+from metalab.data.masks import box_around
 from metalab.errors import DataError
 
 INSTANCES = 1000  # in one picture; COCO's fullest has 93
+THIN = 0.01  # pixels; a narrower box holds nothing
 SHOWN = 10  # notes about one kind of fault, before the rest is only counted
 
 
@@ -188,11 +189,11 @@ def _box(claim: Claim, frame: Frame, mask: np.ndarray | None, faults: Faults) ->
     if not all(map(math.isfinite, claim.box)):
         faults.bad(claim.where, "a box that is not of finite numbers:", claim.box, action)
         return around
-    if x2 <= x1 or y2 <= y1:
+    if min(x2 - x1, y2 - y1) < THIN:
         faults.bad(claim.where, "a box without area:", claim.box, action)
         return around
     inside = max(x1, 0.0), max(y1, 0.0), min(x2, float(width)), min(y2, float(height))
-    if not area(inside):
+    if min(inside[2] - inside[0], inside[3] - inside[1]) < THIN:
         faults.bad(claim.where, "a box outside the picture:", claim.box, action)
         return around
     # Rounding leads out by less than a pixel; that is no mistake to report.

@@ -7,11 +7,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from metalab.data.frames import Frame
+from metalab.data.frames import SIDE, Frame
 from metalab.data.masks import drawn
 from metalab.errors import DataError
-
-SIDE = 1_000_000  # pixels; larger numbers are mistakes
 
 
 def is_side(value: object) -> bool:

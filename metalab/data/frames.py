@@ -22,6 +22,7 @@ TURNS = {
     7: (True, True, True),
     8: (True, False, True),
 }
+SIDE = 1_000_000  # pixels; annotations that state more are mistaken
 TOLERANCE = 0.02  # by which two sizes may differ in shape and still show the same picture
 
 Box = tuple[float, float, float, float]
@@ -48,8 +49,9 @@ class Frame:
         return points * (self.shape[1] / width, self.shape[0] / height)
 
     def box(self, box: Box) -> Box:
-        """Return ``box`` (x1, y1, x2, y2) in pixels of the picture kept."""
+        """Return ``box`` (x1, y1, x2, y2) within the picture in pixels of the picture kept."""
         corners = self.points(np.array(box, np.float64).reshape(2, 2))
+        corners = corners.clip(0, self.shape[::-1])  # rounding may lead out by a hair
         (x1, y1), (x2, y2) = corners.min(0).tolist(), corners.max(0).tolist()
         return x1, y1, x2, y2
 

@@ -10,10 +10,10 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from metalab.data.annotation import Claim, Faults, Listed
+from metalab.data.annotation import INSTANCES, Claim, Faults, Listed
 from metalab.data.archives import Tree, printable
 from metalab.data.finding import Files
-from metalab.data.frames import Box, Frame
+from metalab.data.frames import SIDE, Box, Frame
 from metalab.data.masks import area, box_around, overlap, read_numbers
 from metalab.data.reading import _Names as Names
 from metalab.errors import DataError
@@ -21,7 +21,6 @@ from metalab.errors import DataError
 XML_BYTES = 5_000_000  # a thousand objects need about 0.4 MB
 DEPTH = 20  # elements within each other; VOC needs five
 SURE = 0.5  # least overlap of a mask's box with the box that it belongs to
-SIDE = 1_000_000  # pixels; larger numbers are mistakes
 IGNORED = 255
 # The numbers of SegmentationClass, from 1 on, where no file names others.
 # fmt: off
@@ -179,7 +178,7 @@ def _of_objects(claims: list[Claim], values: np.ndarray, at: str, faults: Faults
     boxes = {value: box_around(values == value) for value in found[: IGNORED - 1]}
     pairs = [
         (overlap(claim.box, box), -abs(value - i - 1), i, value)
-        for i, claim in enumerate(claims)
+        for i, claim in enumerate(claims[:INSTANCES])  # more are left out later
         for value, box in boxes.items()
     ]
     masked, taken = list(claims), set()

@@ -371,6 +371,31 @@ def test_of_several_files_a_broken_one_is_noted() -> None:
     assert "another file annotates already" in said(found)
 
 
+@pytest.mark.parametrize(
+    ("path", "files", "expected", "note"),
+    [
+        ("1.jpg", ["1.jpg", "val/1.jpg"], "1.jpg", ""),
+        ("val/1.jpg", ["1.jpg", "val/1.jpg"], "val/1.jpg", ""),
+        ("val\\1.jpg", ["set/images/val/1.jpg", "set/images/train/1.jpg"], "set/images/val/1.jpg", ""),
+        ("val/1.jpg", ["train/1.jpg", "val/2.jpg"], None, "there is no such picture"),
+        ("/home/me/data/1.jpg", ["images/1.jpg"], "images/1.jpg", "not in 'data'; it is found by its name"),
+        ("1.jpg", ["a/1.jpg", "b/1.jpg"], None, "no such picture, or several: 1.jpg"),
+        ("../../1.jpg", ["images/1.jpg"], "images/1.jpg", ""),
+        ("1.txt", ["images/1.jpg", "1.txt"], None, "there is no such picture"),
+    ],
+)
+def test_which_file_a_path_means(path: str, files: list[str], expected: str | None, note: str) -> None:
+    held = coco()
+    held["images"][0]["file_name"] = path
+    held["images"][1]["file_name"] = "other.jpg"
+    pictures = {name: photo(1) for name in files}
+    found = read({"x.json": json.dumps(held).encode(), "in/other.jpg": photo(2), **pictures})
+    names = [picture.name for picture in found.pictures]
+    assert names == ([expected, "in/other.jpg"] if expected else ["in/other.jpg"])
+    assert note in said(found)
+    assert ("file_name" in said(found)) == bool(note)
+
+
 def test_many_faults_are_counted() -> None:
     held = coco()
     held["annotations"] += [annotation(i, 1, 50, 1, 1, 3, 3) for i in range(10, 200)]

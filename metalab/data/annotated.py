@@ -52,6 +52,7 @@ def read_annotated(
 ) -> AnnotatedSet:
     """Return the annotated pictures of a folder or a zip (also an open one); its layout is recognised.
 
+    Pictures that no annotation file mentions are left out; those that are said to show no object are kept.
     Images keep no side above ``limits.side`` pixels: boxes and masks are reduced and turned with them. What
     cannot be used is repaired or left out, with a note; with ``strict`` it raises. Raises
     :class:`DataError` for an unknown layout, a broken JSON, when no picture is left, or beyond ``limits``:

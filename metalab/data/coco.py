@@ -153,8 +153,11 @@ class _File:
             self.faults.bad(f"{where}.file_name", "is not a word")
             return None
         name = files.named(path, self.name)
+        folder = PurePosixPath(path.replace("\\", "/")).parent.name
         if name is None:
             self.faults.bad(f"{where}.file_name", "there is no such picture, or several:", path)
+        elif folder not in ("", "..", *PurePosixPath(name).parts):
+            self.faults.warn(f"{where}.file_name", f"a picture is not in {folder!r}; it is found by its name")
         return name
 
     def _size(self, entry: dict[str, Any], where: str) -> tuple[int, int] | None:

@@ -18,6 +18,7 @@ class Files:
     def __init__(self, tree: Tree) -> None:
         self.images = [name for name in tree.files if is_image(name)]
         self.all = set(tree.files)
+        self.folders = {posixpath.basename(name) for name in tree.folders}
         self.by_name: dict[str, list[str]] = {}
         self.by_stem: dict[str, list[str]] = {}
         for name in self.images:
@@ -34,7 +35,13 @@ class Files:
         path = posixpath.normpath(path.replace("\\", "/"))
         exact = posixpath.normpath(posixpath.join(posixpath.dirname(beside), path))
         held = self.by_name.get(posixpath.basename(path), [])
-        return exact if exact in self.all and exact in held else _nearest(held, path, beside)
+        if exact in self.all and is_image(exact):
+            return exact
+        # "val/1.jpg" is not the "1.jpg" of another folder where there is a folder "val".
+        folder = posixpath.basename(posixpath.dirname(path))
+        if folder in self.folders:
+            held = [name for name in held if posixpath.basename(posixpath.dirname(name)) == folder]
+        return _nearest(held, path, beside)
 
     def of_stem(self, stem: str, beside: str) -> str | None:
         """Return the picture that is called ``stem`` and lies nearest to ``beside``, else None."""

@@ -35,22 +35,27 @@ def drawn(polygons: Sequence[np.ndarray], frame: Frame) -> np.ndarray:
 
 def _filled(points: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """Return the even-odd inside of an outline: each row's pixels change sides where an edge crosses it."""
-    height, width = shape
-    crossings = np.zeros(height * (width + 1), np.int64)
-    ends = np.roll(points, -1, axis=0)
+    mask = np.zeros(shape, bool)
+    # The first pixel whose centre lies right of, or below, each point.
+    cells = np.ceil(points - 0.5).clip(0, shape[::-1]).astype(np.int64)
+    (left, top), (right, bottom) = cells.min(0), cells.max(0)
+    across = right - left + 1
+    crossings = np.zeros((bottom - top) * across, np.int64)
+    ends, end_cells = np.roll(points, -1, axis=0), np.roll(cells, -1, axis=0)
     for i in range(0, len(points), EDGES):
-        start, end = points[i : i + EDGES], ends[i : i + EDGES]
+        part = slice(i, i + EDGES)
         # Rows whose centre lies between the ends; half open, so that a shared end counts once.
-        first = np.ceil(np.minimum(start[:, 1], end[:, 1]) - 0.5).clip(0, height).astype(np.int64)
-        last = np.ceil(np.maximum(start[:, 1], end[:, 1]) - 0.5).clip(0, height).astype(np.int64)
-        spans = last - first
-        edge = np.repeat(np.arange(len(start)), spans)
+        first = np.minimum(cells[part, 1], end_cells[part, 1])
+        spans = np.maximum(cells[part, 1], end_cells[part, 1]) - first
+        edge = np.repeat(np.arange(len(first)), spans)
         row = np.arange(len(edge)) - np.repeat(np.cumsum(spans) - spans, spans) + first[edge]
-        (x1, y1), (x2, y2) = start[edge].T, end[edge].T
+        (x1, y1), (x2, y2) = points[part][edge].T, ends[part][edge].T
         x = x1 + (row + 0.5 - y1) * (x2 - x1) / (y2 - y1)
-        column = np.ceil(x - 0.5).clip(0, width).astype(np.int64)
-        crossings += np.bincount(row * (width + 1) + column, minlength=len(crossings))
-    return np.cumsum(crossings.reshape(height, width + 1), axis=1)[:, :width] % 2 == 1
+        column = np.ceil(x - 0.5).clip(left, right).astype(np.int64)
+        crossings += np.bincount((row - top) * across + column - left, minlength=len(crossings))
+    sides = np.cumsum(crossings.reshape(bottom - top, across), axis=1)
+    mask[top:bottom, left:right] = sides[:, :-1] % 2 == 1
+    return mask
 
 
 def box_around(mask: np.ndarray) -> Box | None:

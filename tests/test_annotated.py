@@ -588,11 +588,27 @@ def test_blurred_and_overlapping_masks_of_classes() -> None:
     assert not (masks["cat"] & masks["fox"]).any()
 
 
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+def test_palettes_of_few_bits(bits: int) -> None:
+    image = Image.fromarray(numbers((1, CAT)))
+    image.putpalette([9, 9, 9, 200, 0, 0])
+    found = read({"images/1.jpg": photo(1), "masks/1.png": encoded(image, bits=bits), "classes.txt": b"cat"})
+    assert np.array_equal(found.pictures[0].instances[0].mask, CAT)
+
+
+def test_numbers_of_two_bytes_and_masks_with_opacity() -> None:
+    wide = Image.fromarray(numbers((1, CAT)).astype(np.uint16) * 700)
+    clear = Image.fromarray(numbers((2, DOG))).convert("LA")
+    files = {**masked(), "masks/1.png": encoded(wide), "masks/2.png": encoded(clear)}
+    assert read(files).counts() == {"class 2": 1, "class 700": 1}
+
+
 def test_masks_beyond_the_limits() -> None:
-    found = None
-    with pytest.raises(DataError, match="no picture"):
-        found = read(masked(), limits=Limits(pixels=500))
-    assert found is None
+    with pytest.raises(DataError, match="32×24 pixels, at most"):
+        read(masked(), limits=Limits(pixels=500))
+    many = {f"masks/{name}/1.png": grey(CAT) for name in "abcdefgh"}
+    with pytest.raises(DataError, match="masks of one picture need more than"):
+        read({"images/1.jpg": photo(1), **many}, limits=Limits(bytes_all=5000))
 
 
 def test_a_zip_within_is_never_extracted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

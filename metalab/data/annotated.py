@@ -56,7 +56,8 @@ def read_annotated(
     Images keep no side above ``limits.side`` pixels: boxes and masks are reduced and turned with them. What
     cannot be used is repaired or left out, with a note; with ``strict`` it raises. Raises
     :class:`DataError` for an unknown layout, a broken JSON, when no picture is left, or beyond ``limits``:
-    ``bytes_all`` bounds the bytes read, and also those of the images and masks kept.
+    ``bytes_each`` bounds also a JSON, and ``bytes_all`` the bytes read, as well as those of the images and
+    masks kept.
     """
     log = Log(strict)
     tree = _open(path, limits, log)

@@ -181,7 +181,7 @@ class _File:
             name = names[image]
             if name is None:  # the picture itself was noted
                 continue
-            crowd = bool(entry.get("iscrowd"))
+            crowd = entry.get("iscrowd") == 1
             known = isinstance(category, int | str) and category in self.labels
             if not known and not crowd:
                 self.faults.bad(f"{where}.category_id", "no category has this id:", f"{category!s:.50}")

@@ -526,6 +526,41 @@ def test_masks_of_voc() -> None:
     assert "taken as VOC's own" in said(found)
 
 
+def test_objects_of_the_same_box_are_numbered_in_the_order_of_the_xml() -> None:
+    left, right = DOG & (np.indices(DOG.shape).sum(0) % 2 == 0), DOG & (np.indices(DOG.shape).sum(0) % 2 == 1)
+    box = ("dog", 15, 5, 30, 20)
+    files = {"Annotations/1.xml": voc_xml("1", box, box), "JPEGImages/1.jpg": photo(1)}
+    found = read({**files, "SegmentationObject/1.png": grey(numbers((1, left), (2, right)))}, strict=True)
+    assert [
+        np.array_equal(item.mask, mask)
+        for item, mask in zip(found.pictures[0].instances, (left, right), strict=True)
+    ] == [True, True]
+
+
+def test_other_xml_and_other_sizes_of_voc() -> None:
+    files = {**voc(), "pom.xml": b"<project/>", "more/1.xml": voc_xml("1", ("fox", 1, 1, 5, 5))}
+    assert read(files, strict=True).classes == ["cat", "dog"]
+    for width, noted in (("0", False), ("-3", True), ("a", True), ("٣٢", True), ("9" * 5000, True)):
+        xml = voc_xml("2", ("dog", 0, 0, 8, 9))
+        xml = xml.replace(b"<width>32", f"<width>{width}".encode()).replace(b"<height>24", b"<height>0")
+        found = read({**voc(), "Annotations/2.xml": xml})
+        assert ("the picture's own are used" in said(found)) == noted
+        assert found.pictures[1].instances[0].box == (0, 0, 8, 9)
+
+
+def test_a_class_mask_gives_each_box_its_own_pixels() -> None:
+    whole = CAT | DOG | DOG2
+    xml = voc_xml("1", ("dog", 2, 3, 10, 12), ("dog", 15, 5, 30, 20), ("fox", 20, 10, 25, 15))
+    files = {"Annotations/1.xml": xml, "JPEGImages/1.jpg": photo(1), "classes.txt": b"dog"}
+    found = read({**files, "SegmentationClass/1.png": grey(numbers((1, whole)))}, strict=True)
+    first, second, fox = (item.mask for item in found.pictures[0].instances)
+    assert np.array_equal(first, CAT)
+    assert np.array_equal(second, DOG)
+    assert fox is None
+    assert "no class number is known for 'fox'" in said(found)
+    assert len(found.notes) == 1
+
+
 # --- folders of masks: what may be wrong
 
 

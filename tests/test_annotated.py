@@ -240,6 +240,7 @@ FAULTS: dict[str, tuple[Callable[[dict[str, Any]], object], str, str, int]] = {
     ),
     "infinite": (box_only([1, 5, float("inf"), 5]), "is not four finite numbers", "skipped", 2),
     "huge": (box_only([1.7e308, 5, 1.7e308, 5]), "not of finite numbers", "skipped", 2),
+    "whole and huge": (box_only([10**400, 5, 4, 5]), "is not four finite numbers", "skipped", 2),
     "three numbers": (box_only([1, 2, 3]), "is not four finite numbers", "skipped", 2),
     "text": (box_only("1,2,3,4"), "is not four finite numbers", "skipped", 2),
     "neither": (box_only(None), "has neither a bbox nor a segmentation", "skipped", 2),
@@ -256,6 +257,7 @@ FAULTS: dict[str, tuple[Callable[[dict[str, Any]], object], str, str, int]] = {
     "packed": (first("segmentation", {**RUNS, "counts": "~~"}), "is no packed mask", "repaired", 3),
     "cut": (first("segmentation", {**RUNS, "counts": "P"}), "ends too early", "repaired", 3),
     "no size": (first("segmentation", {"counts": [5]}), "a size that is not", "repaired", 3),
+    "size of nothing": (first("segmentation", {"size": [0, 5], "counts": []}), "a size that", "repaired", 3),
     "no counts": (first("segmentation", {"size": [HEIGHT, WIDTH]}), "counts that are neither", "repaired", 3),
     "mask of another shape": (
         first("segmentation", {"size": [10, 10], "counts": [50, 50]}),
@@ -318,6 +320,7 @@ FAULTS: dict[str, tuple[Callable[[dict[str, Any]], object], str, str, int]] = {
     "missing image": (image("file_name", "../9.jpg"), "there is no such picture", "skipped", 1),
     "no file name": (image("file_name", None), "images[0].file_name: is not a word", "skipped", 1),
     "negative width": (image("width", -3), "the picture's own are used: -3 24", "repaired", 3),
+    "only a height": (image("width", None), "the picture's own are used: None 24", "repaired", 3),
     "another shape": (image("width", 500), "its annotations say 500×24", "skipped", 1),
 }
 
@@ -361,6 +364,13 @@ def test_json_that_cannot_be_used(content: bytes, words: str) -> None:
     with pytest.raises(DataError, match=words) as caught:
         read(with_coco(content))
     assert "instances.json" in str(caught.value)
+
+
+def test_of_two_files_a_broken_one_is_noted() -> None:
+    files = with_coco(coco(), **{"instances_b.json": b"{"})
+    assert read(files).counts() == {"cat": 1, "dog": 2}
+    with pytest.raises(DataError, match=r"instances_b\.json: not readable JSON"):
+        read(files, strict=True)
 
 
 def test_of_several_files_a_broken_one_is_noted() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -14,12 +14,15 @@ from torch import Tensor
 
 from metalab import backbones
 from metalab.calibration import Confidence, calibrate, familiarity, without_class
-from metalab.checkpoints import checkpoint_bytes, load_checkpoint, load_into, prefixed
+from metalab.checkpoints import checkpoint_bytes, checkpoint_kind, load_checkpoint, load_into, prefixed
 from metalab.errors import CheckpointError, ConfigError, DataError
 from metalab.metalearners import MetaLearner, State, check_options, get_metalearner
 from metalab.records import Images, examples
 from metalab.storage import atomic_write
 from metalab.tasks import Examples
+
+if TYPE_CHECKING:
+    from metalab.picture_model import PictureModel
 
 Label = str | int | float | bool
 """A class as the user names it."""
@@ -183,8 +186,12 @@ class AdaptedModel:
         return self.support
 
 
-def load(path: Path | str) -> AdaptedModel:
-    """Read an :class:`AdaptedModel`; raises :class:`CheckpointError`."""
+def load(path: Path | str) -> AdaptedModel | PictureModel:
+    """Read an :class:`AdaptedModel`, or a :class:`PictureModel`; raises :class:`CheckpointError`."""
+    from metalab.picture_model import KIND, load_picture_model
+
+    if checkpoint_kind(path) == KIND:
+        return load_picture_model(path)
     tensors, meta = load_checkpoint(path, "adapted-model")
     metalearner = rebuild(meta, prefixed(tensors, "learner"), path)
     held = prefixed(tensors, "support")

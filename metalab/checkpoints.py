@@ -21,7 +21,7 @@ SHIPPED = Path(__file__).parent / "weights"
 def save_checkpoint(path: Path | str, kind: str, tensors: dict[str, Tensor], meta: dict[str, Any]) -> None:
     """Write ``tensors`` and JSON-able ``meta`` to ``path`` atomically. Raises :class:`StorageError`.
 
-    ``kind`` is one of "backbone", "training", "metalearner", "adapted-model".
+    ``kind`` is one of "backbone", "training", "metalearner", "adapted-model", "picture-model".
     """
     atomic_write(Path(path), checkpoint_bytes(kind, tensors, meta))
 
@@ -34,6 +34,20 @@ def checkpoint_bytes(kind: str, tensors: dict[str, Tensor], meta: dict[str, Any]
 
 def load_checkpoint(path: Path | str, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Return tensors and meta of a ``kind`` checkpoint; raises :class:`CheckpointError`."""
+    tensors, meta = _read(path, True)
+    if meta.get("kind") != kind:
+        raise CheckpointError(
+            f"holds {meta.get('kind')!r}, not {kind!r}", where=path, fix="Choose another file"
+        )
+    return tensors, meta
+
+
+def checkpoint_kind(path: Path | str) -> str:
+    """Return what kind of checkpoint is in ``path``; raises :class:`CheckpointError`."""
+    return str(_read(path, False)[1].get("kind"))
+
+
+def _read(path: Path | str, weights: bool) -> tuple[dict[str, Tensor], dict[str, Any]]:
     path = Path(path)
     if not path.is_file():
         what = "is a folder, not a file" if path.is_dir() else "there is no such file"
@@ -41,7 +55,8 @@ def load_checkpoint(path: Path | str, kind: str) -> tuple[dict[str, Tensor], dic
     try:
         with safe_open(path, framework="pt") as file:
             meta = json.loads((file.metadata() or {}).get("metalab", "null"))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            names = file.keys() if weights else []
+            tensors = {name: file.get_tensor(name) for name in names}
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(
             f"not a safetensors file, or damaged ({error})", where=path, fix="Use a file that metalab wrote"
@@ -55,10 +70,6 @@ def load_checkpoint(path: Path | str, kind: str) -> tuple[dict[str, Tensor], dic
             f"written in format {meta.get('format')}, this version reads {FORMAT}",
             where=path,
             fix="Train again with this version, or install the version that wrote it",
-        )
-    if meta.get("kind") != kind:
-        raise CheckpointError(
-            f"holds {meta.get('kind')!r}, not {kind!r}", where=path, fix="Choose another file"
         )
     return tensors, meta
 

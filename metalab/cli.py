@@ -480,11 +480,17 @@ def _predict(arguments: argparse.Namespace) -> int:
 
 def _ship(arguments: argparse.Namespace) -> int:
     from metalab.checkpoints import SHIPPED
-    from metalab.config import Config
     from metalab.evaluation import Evaluation
-    from metalab.shipped import RECIPES, recipe, ship_backbone, ship_evaluation, ship_metalearner
+    from metalab.shipped import (
+        RECIPES,
+        backbone_recipe,
+        recipe,
+        ship_backbone,
+        ship_evaluation,
+        ship_metalearner,
+    )
 
-    for name in arguments.names or ["conv4", *RECIPES, "evaluation"]:
+    for name in arguments.names or ["conv4", "pyramid", *RECIPES, "evaluation"]:
         path = SHIPPED / f"{name}.safetensors"
         if name == "evaluation":
             work: Iterator[Any] = ship_evaluation(SHIPPED)
@@ -493,7 +499,7 @@ def _ship(arguments: argparse.Namespace) -> int:
         elif name in RECIPES:
             work = ship_metalearner(recipe(name), path)
         else:
-            work = ship_backbone(Config.create(backbone=name), path)
+            work = ship_backbone(backbone_recipe(name), path)
         with _bar() as show:
             for item in work:
                 if isinstance(item, Evaluation):

@@ -11,13 +11,14 @@ from typing import Any
 
 from metalab.adaptation import describe, rebuild
 from metalab.api import create_metalearner, create_pretrain_model
+from metalab.applications import applications
 from metalab.backbones import Backbone, create_backbone
 from metalab.checkpoints import SHIPPED, load_checkpoint, save_checkpoint
 from metalab.config import Config
 from metalab.data import create_source
 from metalab.errors import RunError
 from metalab.evaluation import Evaluation, evaluate
-from metalab.metalearners import MetaLearner, metalearners
+from metalab.metalearners import MetaLearner, every_metalearner, get_metalearner, metalearners
 from metalab.pretraining import load_backbone, pretrain, save_backbone
 from metalab.progress import Progress
 from metalab.runs import RunStore
@@ -33,6 +34,8 @@ RECIPES: dict[str, dict[str, Any]] = {
         "options": {"inner_steps": 1, "inner_lr": 0.01},
     },
     "film": {},
+    "guided-masks": {},
+    "guided-boxes": {},
 }
 """Settings of each shipped meta-learner, chosen on meta-validation; everything else is the default."""
 
@@ -53,10 +56,10 @@ class Shipped:
     seconds: int
 
 
-def shipped() -> dict[str, Shipped]:
-    """Return the shipped meta-learners by name, in the order of the registry."""
+def shipped(application: str = "image-classification") -> dict[str, Shipped]:
+    """Return the shipped meta-learners of ``application`` by name, in the order of the registry."""
     found = {}
-    for name in metalearners():
+    for name in metalearners(application):
         path = SHIPPED / f"{name}.safetensors"
         if path.is_file():
             meta = load_checkpoint(path, "metalearner")[1]
@@ -90,7 +93,7 @@ def load_trained(which: str) -> Trained:
     Raises :class:`RunError` when there is neither, and :class:`CheckpointError`.
     """
     path, backbone = SHIPPED / f"{which}.safetensors", None
-    if which not in metalearners() or not path.is_file():
+    if which not in every_metalearner() or not path.is_file():
         store = RunStore()
         if which not in {run.id for run in store.list()}:
             raise RunError(
@@ -110,7 +113,14 @@ def load_trained(which: str) -> Trained:
 
 def recipe(name: str) -> Config:
     """Return the configuration of shipped meta-learner ``name``."""
-    return Config.create(metalearner=name, **RECIPES.get(name, {}))
+    of = get_metalearner(name).application
+    return Config.create(application=of, metalearner=name, **RECIPES.get(name, {}))
+
+
+def backbone_recipe(name: str) -> Config:
+    """Return the configuration by which shipped backbone ``name`` is pre-trained."""
+    of = next(one.name for one in applications().values() if name in one.backbones)
+    return Config.create(application=of, backbone=name)
 
 
 def ship_backbone(config: Config, path: Path) -> Iterator[Progress]:

@@ -25,6 +25,7 @@ APPLICATION = Application(
         "way": 1,
         "shot": 5,
         "query": 5,
+        "pretrain_steps": 2500,
         "steps": 1500,
         "validate_every": 250,
         "validation_tasks": 60,

@@ -37,6 +37,8 @@ def create_source(config: Config, device: torch.device | str = "cpu") -> TaskSou
         from metalab.data.scenes import SceneSource
 
         return SceneSource(config.image_size, TARGETS[config.application], device)
+    if config.source == "annotated":
+        return _annotated(config, False, device)
     return _own_images(config, False, device)
 
 
@@ -67,7 +69,15 @@ def create_test_source(
         )
     if name == "image-folder":
         return _own_images(asked, True, device)
+    if name == "annotated":
+        return _annotated(asked, True, device)
     return create_source(asked, device)
+
+
+def _annotated(config: Config, test_only: bool, device: torch.device | str) -> TaskSource:
+    from metalab.data.annotated_source import annotated_source
+
+    return annotated_source(config.data, config.image_size, TARGETS[config.application], device, test_only)
 
 
 def _own_images(config: Config, test_only: bool, device: torch.device | str) -> TaskSource:

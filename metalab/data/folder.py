@@ -20,6 +20,8 @@ from metalab.errors import DataError
 from metalab.storage import atomic_write, home
 from metalab.tasks import Examples, Split, Task
 
+FEWEST = 10
+"""Classes from which meta-training on them makes sense."""
 MAX_IMAGES = 100_000
 MAX_BYTES = 100_000_000_000
 
@@ -46,16 +48,21 @@ def image_folder(
 
 def folder_source(x: torch.Tensor, y: torch.Tensor, names: list[str], test_only: bool) -> PoolSource:
     """Return examples ``x`` (n, ...) of classes ``y`` (n,) as a source, split as by :func:`image_folder`."""
-    groups: dict[Split, dict[str, list[int]]] = {"test": {"all": list(range(len(names)))}}
-    if len(names) >= 10 and not test_only:
-        a, b = int(0.6 * len(names)), int(0.8 * len(names))
-        ids = list(range(len(names)))
-        groups = {"train": {"all": ids[:a]}, "validation": {"all": ids[a:b]}, "test": {"all": ids[b:]}}
+    groups = {split: {"all": ids} for split, ids in split_classes(len(names), test_only).items()}
     hint = (
         f"Meta-training on own images needs ten classes or more, found: {len(names)}. With fewer, adapt a "
         "trained model to them: the page Adapt, or the command 'adapt'"
     )
     return PoolSource("image-folder", x, y, names, groups, hint=hint)
+
+
+def split_classes(number: int, test_only: bool = False) -> dict[Split, list[int]]:
+    """Return classes 0..number-1 split 60/20/20; all meta-test where they are fewer than ten."""
+    ids = list(range(number))
+    if number < FEWEST or test_only:
+        return {"test": ids}
+    a, b = int(0.6 * number), int(0.8 * number)
+    return {"train": ids[:a], "validation": ids[a:b], "test": ids[b:]}
 
 
 def read_classes(path: Path | str | BinaryIO, size: int, channels: int) -> dict[str, np.ndarray]:

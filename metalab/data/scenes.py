@@ -169,7 +169,8 @@ class SceneSource:
         """Draw textured grounds (n, 3, size, size): noise of several widths, each with its own strength."""
         ground = self._chance((n, 3, 1, 1), generator)
         for octave in GROUND_OCTAVES:
-            noise = self._chance((n, 3, octave, octave), generator) - 0.5
+            noise = self._chance((n, 1, octave, octave), generator) - 0.5  # light and dark, and some colour
+            noise = noise + 0.6 * (self._chance((n, 3, octave, octave), generator) - 0.5)
             strength = self._chance((n, 1, 1, 1), generator).square()
             wide = F.interpolate(noise, (self.size, self.size), mode="bilinear", align_corners=False)
             ground = ground + strength * wide

@@ -36,7 +36,6 @@ def read_singles(key: str, _files: dict[str, list[tuple[str, bytes]]]) -> ImageS
 def collect() -> tuple[str, ImageSet] | None:
     """Let the user bring images; return them with a name for their content, None until there are enough."""
     from metalab.data.reading import read_images, require_classes
-
     from metalab.own import sample_photos
 
     how = st.segmented_control(

@@ -1,0 +1,82 @@
+"""Adapted picture models: predict in the picture's own pixels, save and load, what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import metalab
+from metalab.api import create_metalearner
+from metalab.backbones import Pyramid, seeded_initialisation
+from metalab.data.annotation import Instance, Picture
+from metalab.errors import DataError
+from metalab.picture_model import PictureModel, adapt_pictures, coco_results, mask_file
+
+
+def picture(left: int, mask: bool = True) -> Picture:
+    """A red square on grey, 60 × 90 pixels."""
+    image = np.full((60, 90, 3), 120, np.uint8)
+    image[10:40, left : left + 30] = (220, 30, 30)
+    held = np.zeros((60, 90), bool)
+    held[10:40, left : left + 30] = True
+    box = (float(left), 10.0, float(left + 30), 40.0)
+    return Picture(f"{left}.png", image, [Instance("square", box, held if mask else None)])
+
+
+def adapted(name: str) -> PictureModel:
+    with seeded_initialisation(0):
+        backbone = Pyramid(width=16).eval()
+    return adapt_pictures(create_metalearner(name, backbone), [picture(5), picture(50)], size=64)
+
+
+def test_masks_come_in_the_pictures_own_pixels() -> None:
+    model = adapted("pixel-r2d2")
+    found = model.predict([picture(30).image])[0]
+    labels = found.class_mask(model.classes)
+    assert labels.shape == (60, 90)
+    truth = picture(30).instances[0].mask
+    assert (labels[truth] == 1).mean() > 0.8
+    assert (labels[~truth] == 0).mean() > 0.8
+    assert found.scores
+    assert 0.5 < found.scores[0] <= 1
+    assert mask_file(found, model.classes).startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("name", ["pixel-r2d2", "guided-masks", "guided-boxes", "anil-boxes"])
+def test_a_saved_model_predicts_the_same(name: str, tmp_path: Path) -> None:
+    model = adapted(name)
+    model.save(tmp_path / "m.safetensors")
+    again = metalab.load(tmp_path / "m.safetensors")
+    assert (again.classes, again.size, again.application) == (["square"], 64, model.application)
+    image = picture(30).image
+    torch.testing.assert_close(again.outputs([image]), model.outputs([image]))
+    assert json.dumps(coco_results(again.predict([image], least=0.0)))
+
+
+def test_boxes_and_what_detection_takes() -> None:
+    with seeded_initialisation(0):
+        learner = create_metalearner("guided-boxes", Pyramid(width=16).eval())
+    model = adapt_pictures(learner, [picture(5, mask=False)], size=64)
+    found = model.predict([picture(30).image, np.zeros((40, 40), np.uint8)], least=0.0)
+    for one in found:
+        height, width = one.picture.image.shape[:2]
+        for instance in one.picture.instances:
+            x1, y1, x2, y2 = instance.box
+            assert 0 <= x1 <= x2 <= width + 1e-3
+            assert 0 <= y1 <= y2 <= height + 1e-3
+
+
+def test_what_is_refused() -> None:
+    learner = create_metalearner("pixel-protonet", Pyramid(width=16).eval())
+    with pytest.raises(DataError, match="has a box but no mask"):
+        adapt_pictures(learner, [picture(5, mask=False)], size=64)
+    with pytest.raises(DataError, match="'cat'"):
+        adapt_pictures(learner, [picture(5)], ["cat"], size=64)
+    with pytest.raises(DataError, match="multiple of 16"):
+        adapt_pictures(learner, [picture(5)], size=70)
+    with pytest.raises(DataError, match="anything"):
+        adapt_pictures(learner, [], size=64)

@@ -23,7 +23,7 @@ EPSILON = 1e-5
 """Added to every variance, as the library's norms do."""
 
 
-_INITIALISING = threading.Lock()
+_INITIALISING = threading.RLock()
 
 
 @contextmanager

@@ -11,6 +11,8 @@ st.set_page_config(
     page_icon=str(Path(__file__).parent / "pages" / "images" / "icon.png"),
     layout="wide",
 )
+# Streamlit leaves a fifth of a projector's height free above and below every page.
+st.html("<style>[data-testid=stMainBlockContainer] {padding-top: 4rem; padding-bottom: 4rem}</style>")
 
 page = st.navigation(
     [

@@ -169,21 +169,23 @@ def evaluation_table(evaluation: dict[str, Any]) -> None:
 def task_metrics(view: TaskView) -> None:
     """Show what adaptation gained on this task, how fast, and what chance would give."""
     before, after = (round(100 * view.stages[i].accuracy) for i in (0, -1))
-    columns = st.columns(4)
-    columns[0].metric(
-        "Query right after adaptation",
-        f"{after}%",
-        f"{after - before:+} points" if after != before else None,
-        help="The difference is to the frozen pre-trained features with the nearest class centroid, on the "
-        "same task. One task says little: see the table over many tasks.",
-    )
-    columns[1].metric("Frozen features, same task", f"{before}%")
-    columns[2].metric("Chance", f"{1 / len(view.classes):.0%}")
-    columns[3].metric(
-        "Time to adapt and predict",
-        f"{1000 * view.seconds:.0f} ms",
-        help=f"{int(view.support.sum())} support and {int((~view.support).sum())} query examples.",
-    )
+    with st.container(horizontal=True, gap="medium"):  # on a phone two side by side
+        st.metric(
+            "Query right after adaptation",
+            f"{after}%",
+            f"{after - before:+} points" if after != before else None,
+            help="The difference is to the frozen pre-trained features with the nearest class centroid, on "
+            "the same task. One task says little: see the table over many tasks.",
+            width="content",
+        )
+        st.metric("Frozen features, same task", f"{before}%", width="content")
+        st.metric("Chance", f"{1 / len(view.classes):.0%}", width="content")
+        st.metric(
+            "Time to adapt and predict",
+            f"{1000 * view.seconds:.0f} ms" if view.seconds < 1 else f"{view.seconds:.1f} s",
+            help=f"{int(view.support.sum())} support and {int((~view.support).sum())} query examples.",
+            width="content",
+        )
 
 
 def sheets(view: TaskView, stage_name: str) -> None:
@@ -228,7 +230,8 @@ def task_table(rows: list[tuple[str, list[str], list[str]]], query_title: str = 
           vertical-align: middle; font-weight: normal}}
         .ml-task thead th {{font-weight: 600; padding-bottom: 6px; white-space: nowrap}}
         .ml-task tbody th {{font-size: 1.1em; max-width: 8em; overflow-wrap: anywhere}}
-        .ml-task td:last-child {{width: 99%}}
+        .ml-task thead th:last-child {{white-space: normal}}
+        .ml-task td:last-child {{width: 99%; padding-right: 0}}
         .ml-task img {{width: 38px; height: 38px; border-radius: 4px; margin: 1px;
           box-sizing: border-box; object-fit: contain}}
         .ml-task td:nth-child(2) {{min-width: {40 * min(5, max(len(row[1]) for row in rows))}px}}

@@ -139,7 +139,7 @@ def sure(shown: Demonstration) -> None:
         if rows:
             figure = plots_demo.certainty_bars(rows)
             chart(figure, "certain", "How often each way is right", {**CHART, "displayModeBar": False})
-        st.page_link("pages/adapt.py", label="Try it with your own pictures", icon=":material/visibility:")
+        st.page_link("pages/yours.py", label="Try it with your own pictures", icon=":material/photo_library:")
         st.page_link("pages/compare.py", label="See all methods compared", icon=":material/leaderboard:")
 
 

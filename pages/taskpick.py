@@ -78,19 +78,18 @@ def from_list(key: str, version: float, config: Config, where: str) -> TaskView:
     settings, name = data_settings(config), "digits" if where == DIGITS else None
     most = source_of(settings, name).largest_way("test")
     task_number()
-    row = st.columns([1, 1, 1, 2], vertical_alignment="bottom")
-    way = row[0].number_input(
-        "Way", 2, min(most, 50), min(5, most), key=f"way-{where}", help="Classes in the task."
-    )
-    shot = row[1].number_input("Shot", 1, 20, 1, key="shot", help="Support examples per class.")
-    number = row[2].number_input(
-        "Task", 0, LARGEST, "min", key="number", help="Number in a fixed list of tasks; part of the link."
-    )
-    row[3].button(
-        "Next task",
-        icon=":material/shuffle:",
-        on_click=lambda: st.session_state.update(number=min(LARGEST, st.session_state["number"] + 1)),
-    )
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        help = "Classes in the task."
+        way = st.number_input("Way", 2, min(most, 50), min(5, most), key=f"way-{where}", help=help, width=150)
+        help = "Support examples per class."
+        shot = st.number_input("Shot", 1, 20, 1, key="shot", help=help, width=150)
+        help = "Number in a fixed list of tasks; part of the link."
+        number = st.number_input("Task", 0, LARGEST, "min", key="number", help=help, width=150)
+        st.button(
+            "Next task",
+            icon=":material/shuffle:",
+            on_click=lambda: st.session_state.update(number=min(LARGEST, st.session_state["number"] + 1)),
+        )
     st.query_params["task"] = str(number)
     return sampled_view(key, version, settings, name, way, shot, 15 if way <= 10 else 5, number)
 

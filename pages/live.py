@@ -7,7 +7,6 @@ from contextlib import suppress
 import streamlit as st
 
 from metalab.errors import JobError
-from metalab.estimate import BackgroundEstimator
 from metalab.history import History
 from metalab.jobs import LocalBackend
 from metalab.overview import still_to_come
@@ -15,6 +14,7 @@ from metalab.plots_runs import accuracy_curves, loss_curves
 from metalab.runs import Run, Status
 from pages.charts import steady_chart
 from pages.common import duration, errors_in_place
+from pages.cost import estimator
 
 STAGES = {
     "pre-training": "Pre-training the backbone (step 2)",
@@ -28,15 +28,7 @@ CURVES = {"Loss": loss_curves, "Accuracy": accuracy_curves}
 STYLE = """<style>
 /* The usual size of a metric leaves room for three side by side. */
 .st-key-facts [data-testid=stMetricValue] {font-size: 1.25rem}
-/* Streamlit greys what a refresh has not reached yet: on a busy machine that would flicker once a second. */
-.st-key-live [data-stale=true] {opacity: 1 !important; transition: none !important}
 </style>"""
-
-
-@st.cache_resource(show_spinner=False)
-def estimator() -> BackgroundEstimator:
-    """Return the server's one queue of dry runs; what it answers depends on the configuration alone."""
-    return BackgroundEstimator()
 
 
 def follows(run: Run, stage: str) -> str:

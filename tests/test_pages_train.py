@@ -150,7 +150,10 @@ def test_the_form_has_every_setting(home: Path) -> None:
     assert missing == {"application", "data", "options"}
 
 
-def test_the_estimate_is_asked_for_once_and_told(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("idle", [True, False])
+def test_the_estimate_comes_unasked_unless_something_trains(
+    home: Path, monkeypatch: pytest.MonkeyPatch, idle: bool
+) -> None:
     asked = []
 
     def estimate(config: Config) -> Estimate:
@@ -158,15 +161,21 @@ def test_the_estimate_is_asked_for_once_and_told(home: Path, monkeypatch: pytest
         return Estimate({"meta-training": 130.0, "evaluation": 20.0}, 700_000_000)
 
     monkeypatch.setattr("metalab.estimate.estimate", estimate)
+    monkeypatch.setattr("metalab.jobs.LocalBackend.list", lambda self: [] if idle else ["a run"])
     app = page("train")
-    app.number_input(key="set-steps").set_value(123).run()
-    button(app, "Estimate time and memory").click().run()
+    assert asked == [], "only a form that stands still is measured"
+    steps = 123 if idle else 124  # estimates are kept
+    app.number_input(key="set-steps").set_value(steps).run()
+    if idle:
+        monkeypatch.setattr("pages.cost.STILL", 0.0)
+    else:
+        button(app, "Estimate time and memory").click()
     for _ in range(100):
-        if app.info and "0.7 GB" in words(app, "info"):
+        if app.run().info and "0.7 GB" in words(app, "info"):
             break
-        app.run()
     assert "2 min 30 s" in words(app, "info")
-    assert [config.steps for config in asked] == [123]
+    assert [config.steps for config in asked] == [steps]
+    button(app, "Estimate again")
 
 
 def test_train_without_runs_says_so(home: Path) -> None:

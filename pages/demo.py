@@ -6,7 +6,8 @@ import streamlit as st
 
 from metalab.demonstration import Demonstration, demo_model, demonstrate
 from metalab.shipped import shipped
-from pages.common import data_settings, errors_in_place, source_of, trained
+from pages.common import errors_in_place
+from pages.models import data_settings, source_of, trained
 from pages.screens import SCREENS, STYLE, problem
 
 

@@ -6,17 +6,9 @@ import streamlit as st
 
 from metalab.jobs import LocalBackend
 from metalab.runs import RunStore
-from pages.common import (
-    WORDS,
-    data_settings,
-    embedder,
-    errors_in_place,
-    evaluation_table,
-    picture,
-    sampled_view,
-    sheets,
-    task_metrics,
-)
+from pages.common import WORDS, embedder, errors_in_place, evaluation_table, picture
+from pages.models import data_settings, sampled_view
+from pages.sheets import sheets, task_metrics
 
 st.title("metalab")
 st.markdown(

@@ -9,7 +9,7 @@ from metalab.overview import STATES, Line, overview
 from metalab.report import report_html
 from metalab.runs import RunStore
 from pages.common import choose, errors_in_place
-from pages.forms import fill_in
+from pages.fields import fill_in
 from pages.live import STAGES, stop_or_resume
 from pages.runtable import table
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from metalab.errors import DataError
-from pages.common import WORDS, choose, data_settings, own_view, sampled_view, source_of, trained
+from pages.common import WORDS, choose
+from pages.models import data_settings, own_view, sampled_view, source_of, trained
 
 if TYPE_CHECKING:
     from metalab.config import Config

@@ -7,8 +7,10 @@ import streamlit as st
 from metalab.config import Config
 from metalab.splits import NAMES, Leakage, SplitSummary, summarise
 from metalab.tasks import SPLITS, Split, TaskShape, task_at
-from pages.common import WORDS, chart, data_settings, errors_in_place, source_of
-from pages.forms import open_form, source_fields, task_fields
+from pages.common import WORDS, chart, errors_in_place
+from pages.fields import open_form
+from pages.forms import source_fields, task_fields
+from pages.models import data_settings, source_of
 from pages.taskpick import LARGEST, linked_task
 from pages.taskview import SHOW, gallery
 

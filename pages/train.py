@@ -7,9 +7,11 @@ import streamlit as st
 from metalab.jobs import LocalBackend
 from metalab.runs import RunStore
 from metalab.supervisor import slots_here
-from pages.common import data_settings, errors_in_place, source_of
+from pages.common import errors_in_place
 from pages.cost import cost
-from pages.forms import draft, keyed, open_form, run_form
+from pages.fields import draft, keyed, open_form
+from pages.forms import run_form
+from pages.models import data_settings, source_of
 from pages.watch import watch
 
 NEW, WATCH = "New run", "Watch"

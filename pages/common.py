@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import html
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -45,22 +45,31 @@ def gone(label: str, wanted: object) -> None:
     )
 
 
-def choose(label: str, options: dict[str, str], name: str) -> str:
+def choose(label: str, options: dict[str, str], name: str, hidden: Collection[str] = ()) -> str:
     """Let the user choose a key of ``options`` (key → words), kept in the page's address as ``name``.
 
-    Another page sets ``st.session_state["go-" + name]`` before it switches here.
+    Another page sets ``st.session_state["go-" + name]`` before it switches here. That what was wanted is not
+    there, or not any more, is said until the user chooses; of ``hidden`` keys, which are only not offered
+    now, nothing is said.
     """
-    wanted = st.session_state.pop(f"go-{name}", None)
-    if wanted is None and name not in st.session_state:
-        wanted = st.query_params.get(name)
+    state, lost = st.session_state, f"lost-{name}"
+    wanted = state.pop(f"go-{name}", None)
+    if name not in state:  # the page was just opened
+        state.pop(lost, None)
+        wanted = wanted or st.query_params.get(name)
+    if wanted is None and state.get(name) not in options:
+        wanted = state.pop(name, None)  # deleted meanwhile
     if wanted in options:
-        st.session_state[name] = wanted
-    else:
-        if wanted is not None:
-            gone(label, wanted)
-        if st.session_state.get(name) not in options:
-            st.session_state.pop(name, None)  # deleted meanwhile
+        state[name] = wanted
+    missing, instead = state.pop(lost, (None, None))
+    if wanted is not None:
+        missing = None if wanted in options or wanted in hidden else wanted
+    elif instead != state.get(name):
+        missing = None  # the user has chosen
+    if missing is not None:
+        gone(label, missing)
     chosen = st.selectbox(label, list(options), format_func=options.__getitem__, key=name)
+    state[lost] = (missing, chosen)
     st.query_params[name] = chosen
     return chosen
 

@@ -24,7 +24,7 @@ def go(screen: int) -> None:
 
 
 asked = st.query_params.get("screen", "1")
-screen = min(max(int(asked), 1), len(SCREENS)) if asked.isdecimal() else 1
+screen = min(max(int(asked), 1), len(SCREENS)) if asked.isdecimal() and len(asked) < 9 else 1
 if asked != str(screen):
     st.query_params["screen"] = str(screen)  # the address names a screen that is there
 st.html(STYLE)

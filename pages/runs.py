@@ -60,6 +60,7 @@ def act(line: Line, store: RunStore, backend: LocalBackend) -> None:
                 st.markdown(f"Delete **{line.name}** with all its files ({run.size() / 1e6:.1f} MB)?")
                 if st.button("Delete for good", type="primary"):
                     store.delete(run.id)
+                    del st.session_state["run"], st.query_params["run"]  # nobody need be told that it is gone
                     st.rerun()
 
 
@@ -110,7 +111,7 @@ with errors_in_place():
     table(shown)
     if shown:
         words = {line.run.id: f"{line.name} · {line.run.started}" for line in shown}
-        chosen = choose("Run", words, "run")
+        chosen = choose("Run", words, "run", hidden=[line.run.id for line in lines])
         line = next(line for line in shown if line.run.id == chosen)
         with errors_in_place():
             act(line, store, backend)

@@ -38,20 +38,29 @@ def choose_model() -> tuple[str, float]:
 
 def task_number() -> None:
     """Take the task's number from another page or the address (``?task=``), once for each visit."""
-    asked = st.session_state.pop("go-task", None)
-    if asked is None and "number" not in st.session_state:
-        asked = st.query_params.get("task")
-    if asked is not None and (number := linked_task(asked)) is not None:
-        st.session_state["number"] = number
+    state = st.session_state
+    asked = state.pop("go-task", None)
+    if asked is None and "number" not in state:
+        asked = st.query_params.get("task", "0")
+    if asked is not None:
+        state["number"], state["asked-task"] = linked_task(asked), str(asked)
+    no_such_task(state["asked-task"], state["number"])
 
 
-def linked_task(asked: object) -> int | None:
-    """Return the number of the task that a link names; say so if there is no such task."""
-    text = str(asked)
-    if text.isdecimal() and int(text) <= LARGEST:
-        return int(text)
-    st.warning(f"There is no task {text!r}: tasks are numbered from 0 to {LARGEST:,}. Here is task 0.")
-    return None
+def linked_task(asked: object) -> int:
+    """Return the number of the task that a link names, 0 if there is no such task."""
+    return int(str(asked)) if is_task(str(asked)) else 0
+
+
+def is_task(text: str) -> bool:
+    """Whether ``text`` is the number of a task."""
+    return text.isdecimal() and len(text) <= len(str(LARGEST))
+
+
+def no_such_task(asked: str, shown: int) -> None:
+    """Say that a link ``asked`` for a task that is not there, while task 0 is ``shown`` instead."""
+    if shown == 0 and not is_task(asked):
+        st.warning(f"There is no task {asked!r}: tasks are numbered from 0 to {LARGEST:,}. Here is task 0.")
 
 
 def choose_task(key: str, version: float, draw: bool = False) -> TaskView | str:

@@ -354,11 +354,32 @@ def test_damage_by_hand_is_told_and_can_be_deleted(home: Path, name: str, kind: 
 
 
 def test_a_stale_deep_link_is_told(home: Path) -> None:
-    run = made()
+    run, other = made("mine"), made("my other")
     app = page("runs", run="20200101-deleted")
     assert not app.exception
-    assert "is not here any more" in words(app, "warning")
-    assert app.selectbox(key="run").value == run.id
+    assert "'20200101-deleted' is not here any more" in words(app, "warning")
+    app.text_input(key="runs-filter").set_value("m").run()
+    assert "'20200101-deleted' is not here any more" in words(app, "warning")
+    assert app.selectbox(key="run").value == other.id
+    app.selectbox(key="run").set_value(run.id).run()
+    assert not app.warning
+
+
+def test_a_run_deleted_elsewhere_is_told_but_not_one_that_is_filtered_or_deleted_here(home: Path) -> None:
+    first, second, third = made("first"), made("second"), made("third")
+    app = page("runs", run=first.id)
+    app.text_input(key="runs-filter").set_value("second").run()
+    assert app.selectbox(key="run").value == second.id
+    assert not app.warning
+    app.text_input(key="runs-filter").set_value("").run()
+    button(app, "Delete for good").click().run()
+    assert not app.exception
+    assert not app.warning
+    left = app.selectbox(key="run").value
+    assert left in (first.id, third.id)
+    RunStore().delete(left)
+    app.run()
+    assert f"{left!r} is not here any more" in words(app, "warning")
 
 
 def test_each_end_is_announced_once(home: Path) -> None:

@@ -39,8 +39,8 @@ def errors_in_place() -> Iterator[None]:
 def gone(label: str, wanted: object) -> None:
     """Say that a link names something that is not there."""
     st.warning(
-        f"{label} {wanted!r} is not here any more: deleted, or from another server. "
-        "Choose another one below.",
+        f"{label} {wanted!r} is not here any more, or not yet: deleted, damaged, not trained, or from "
+        "another server. Choose another one below.",
         icon=":material/link_off:",
     )
 

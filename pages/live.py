@@ -42,12 +42,22 @@ def follows(run: Run, stage: str) -> str:
 
 
 def stop_or_resume(run: Run, status: Status, backend: LocalBackend) -> None:
-    """Show the button that stops ``run``, or the one that lets it go on."""
-    if status.active and st.button("Stop", icon=":material/stop:", help="Saves a checkpoint first."):
+    """Show the button that stops ``run``, or the one that lets it go on.
+
+    As every button that acts on a run it has a key with the run's id: when the run vanishes before the click
+    arrives, the click must not go to the run that is chosen instead.
+    """
+    if status.active and st.button(
+        "Stop", icon=":material/stop:", key=f"stop-{run.id}", help="Saves a checkpoint first."
+    ):
         backend.cancel(run)
         st.toast("Stopping after a checkpoint …")
     if status.state in ("stopped", "failed") and st.button(
-        "Resume", icon=":material/play_arrow:", type="primary", help=run.resume_hint()
+        "Resume",
+        icon=":material/play_arrow:",
+        type="primary",
+        key=f"resume-{run.id}",
+        help=run.resume_hint(),
     ):
         backend.submit(run)
         st.rerun()

@@ -198,19 +198,23 @@ def test_what_follows_is_said() -> None:
     assert still_to_come("drawing", config) == ""
 
 
-@pytest.mark.parametrize("state", ["stopped", "failed", "damaged"])
+@pytest.mark.parametrize("state", ["stopped", "failed", "damaged", "configless"])
 def test_train_shows_runs_in_every_state(home: Path, state: str) -> None:
     run = made()
     if state == "failed":
         run.update_status(state="failed", error="The disk is full.")
     if state == "damaged":
         (run.path / "status.json").write_text("{")
+    if state == "configless":
+        (run.path / "config.json").write_text('{"way"')
     app = page("train", run=run.id)
     assert not app.exception
     if state == "failed":
         assert "The disk is full" in words(app, "error")
     if state == "damaged":
         assert "not JSON" in words(app, "error")
+    elif state == "configless":
+        assert "Restore the file, or delete the run" in words(app, "error")
     else:
         assert [metric.value for metric in app.metric if metric.label == "State"] == [state]
         assert any(item.label == "Resume" for item in app.button)
@@ -376,10 +380,11 @@ def test_a_run_deleted_elsewhere_is_told_but_not_one_that_is_filtered_or_deleted
     assert not app.exception
     assert not app.warning
     left = app.selectbox(key="run").value
-    assert left in (first.id, third.id)
+    other = ({first.id, third.id} - {left}).pop()
     RunStore().delete(left)
-    app.run()
+    button(app, "Delete for good").click().run()
     assert f"{left!r} is not here any more" in words(app, "warning")
+    assert [run.id for run in RunStore().list()] == [other], "the click was not meant for this run"
 
 
 def test_each_end_is_announced_once(home: Path) -> None:

@@ -309,8 +309,9 @@ def head_weights(changes: Changes, classes: Sequence[str]) -> go.Figure:
     length = np.linalg.norm(centred, axis=1, keepdims=True)
     cosine = np.divide(centred, length, out=np.zeros_like(centred), where=length > 0)
     cosine = cosine @ cosine.T
-    titles = [f"{head.shape[1]} numbers a class, less the mean of all", "Likeness of the classes (cosine)"]
+    titles = [f"{head.shape[1]} numbers, less the mean", "Likeness (cosine)"]
     figure = make_subplots(1, 2, column_widths=[0.62, 0.38], subplot_titles=titles, horizontal_spacing=0.1)
+    figure.update_annotations(font_size=12)  # on a phone they would run into each other
     most = float(np.abs(centred).max()) or 1.0
     shared = {"colorscale": DIVERGING, "showscale": False}
     figure.add_heatmap(

@@ -70,9 +70,8 @@ if wanted is not None:
 view = st.segmented_control(
     "View", [NEW, WATCH], required=True, key="train-view", label_visibility="collapsed"
 )
-changed = view != st.session_state.get("train-shown")
-st.session_state["train-shown"] = view
-# Of the other view nothing stays behind, greyed, until this one is complete.
-with st.empty().container() if changed else st.container(), errors_in_place():
+# A place for each view, so that nothing of the other stays behind, greyed, until this one is complete.
+places = {name: st.container() if name == view else st.empty() for name in (NEW, WATCH)}
+with places[view], errors_in_place():
     store = RunStore()
     (launch if view == NEW else watch)(store, LocalBackend(store))

@@ -6,11 +6,19 @@ import streamlit as st
 
 from pages.notices import announce
 
+STYLE = """<style>
+/* Streamlit leaves a fifth of a projector's height free above and below every page. */
+[data-testid=stMainBlockContainer] {padding-top: 4rem; padding-bottom: 4rem}
+/* It greys what a refresh has not reached yet: on a busy machine that would flicker once a second. */
+[class*=st-key-live] [data-stale=true] {opacity: 1 !important; transition: none !important}
+</style>"""
+
 st.set_page_config(
     page_title="metalab",
     page_icon=str(Path(__file__).parent / "pages" / "images" / "icon.png"),
     layout="wide",
 )
+st.html(STYLE)
 
 page = st.navigation(
     [

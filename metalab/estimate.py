@@ -71,18 +71,18 @@ class BackgroundEstimator:
         """Whether the estimate of ``config`` was asked for."""
         return config.to_json() in self._asked
 
-    def result(self, config: Config) -> Estimate | None:
-        """Return the estimate, None while it is being made. Raises the :class:`JobError` of a failed one.
+    def busy(self) -> bool:
+        """Whether any estimate is being made or waits."""
+        return not all(future.done() for future in list(self._asked.values()))
 
-        A failed one is forgotten, so that it can be asked for again.
-        """
-        key = config.to_json()
-        future = self._asked.get(key)
-        if future is None or not future.done():
-            return None
-        if future.exception() is not None:
-            self._asked.pop(key, None)
-        return future.result()
+    def ready(self, config: Config) -> bool:
+        """Whether the dry run of ``config`` is over, well or badly."""
+        future = self._asked.get(config.to_json())
+        return future is not None and future.done()
+
+    def result(self, config: Config) -> Estimate | None:
+        """Return the estimate, None while it is being made. Raises the :class:`JobError` of a failed one."""
+        return self._asked[config.to_json()].result() if self.ready(config) else None
 
 
 def measure(config: Config) -> Estimate:

@@ -152,7 +152,7 @@ def chances(probabilities: Mapping[str, NDArray[np.floating]], classes: Sequence
     """Draw how probable each class is for one example, by stage: {stage: probabilities (way,)}."""
     names = [html.escape(name) for name in classes]
     figure = go.Figure()
-    colours = class_colours(len(names))
+    colours, many = class_colours(len(names)), len(probabilities) * len(names)
     for number, name in enumerate(names):
         values = [float(row[number]) for row in probabilities.values()]
         figure.add_bar(
@@ -160,10 +160,14 @@ def chances(probabilities: Mapping[str, NDArray[np.floating]], classes: Sequence
             y=values,
             name=name,
             marker_color=colours[number],
-            text=[f"{name} {value:.0%}" for value in values] if len(values) * len(names) <= 10 else None,
+            # Where many bars share the place, their numbers would run into each other.
+            text=[f"{value:.0%}" if value >= 0.1 else "" for value in values] if many <= 10 else None,
+            textposition="outside",
+            textangle=0,
+            constraintext="none",
             hovertemplate=f"%{{x}}: {name} %{{y:.1%}}<extra></extra>",
         )
-    figure.update_yaxes(range=[0, 1], tickformat=".0%", title_text="probability")
+    figure.update_yaxes(range=[0, 1.1], tickvals=[0, 0.5, 1], tickformat=".0%", title_text="probability")
     figure.update_xaxes(type="category")
     return plain(figure, 280).update_layout(barmode="group", legend=_BELOW, margin_t=10)
 
@@ -305,8 +309,9 @@ def head_weights(changes: Changes, classes: Sequence[str]) -> go.Figure:
     length = np.linalg.norm(centred, axis=1, keepdims=True)
     cosine = np.divide(centred, length, out=np.zeros_like(centred), where=length > 0)
     cosine = cosine @ cosine.T
-    titles = [f"{head.shape[1]} numbers a class, less the mean of all", "Likeness of the classes (cosine)"]
+    titles = [f"{head.shape[1]} numbers, less the mean", "Likeness (cosine)"]
     figure = make_subplots(1, 2, column_widths=[0.62, 0.38], subplot_titles=titles, horizontal_spacing=0.1)
+    figure.update_annotations(font_size=12)  # on a phone they would run into each other
     most = float(np.abs(centred).max()) or 1.0
     shared = {"colorscale": DIVERGING, "showscale": False}
     figure.add_heatmap(

@@ -15,7 +15,7 @@ from metalab.plots import plain
 Cost = Literal["step_seconds", "adapt_milliseconds"]
 COSTS: dict[Cost, str] = {
     "step_seconds": "seconds a step of meta-training",
-    "adapt_milliseconds": "milliseconds to adapt to a task and predict its queries",
+    "adapt_milliseconds": "ms to adapt and predict",
 }
 _ROW = 24
 """Pixels a row of names takes."""
@@ -54,7 +54,7 @@ def gains(entries: Sequence[Entry]) -> go.Figure:
         )
     )
     figure.add_vline(0, line={"color": INK, "dash": "dot"})
-    figure.update_xaxes(title_text="points against the best baseline, same tasks", zeroline=False)
+    figure.update_xaxes(title_text="points over the best baseline", zeroline=False)
     return _named(figure, len(rows))
 
 

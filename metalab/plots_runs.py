@@ -69,7 +69,7 @@ def _curves(runs: Mapping[str, History], key: str, title: str) -> go.Figure:
         figure.add_scatter(
             x=steps,
             y=values,
-            mode="lines",
+            mode="lines" if len(steps) > 1 else "markers",  # a line needs two points
             name="training tasks" if alone else _short(name),
             line={"color": OTHER if alone else colour, "width": 1.2},
             opacity=1 if alone or key == "loss" else 0.4,

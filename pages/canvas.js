@@ -18,7 +18,7 @@ export default function ({ parentElement, data, setStateValue }) {
 function classes(board, data) {
   const list = element("div", "classes");
   for (let row = 0; row < data.way; row++) {
-    const line = element("div", "class");
+    const line = element("div", data.shot > 1 ? "class many" : "class");
     const label = element("label", "", `Class ${row + 1}`);
     const input = element("input");
     input.value = board.held.names[row] ??= String.fromCharCode(65 + row);

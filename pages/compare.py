@@ -51,17 +51,23 @@ def table(rows: list[Entry]) -> None:
         height=38 + 35 * min(len(rows), ROWS),
         column_config={
             "Transductive": st.column_config.TextColumn(
-                help="Judges all query examples of a task together, so it knows more."
+                width=92, help="Judges all query examples of a task together, so it knows more."
             ),
-            "Accuracy": st.column_config.NumberColumn("Accuracy, %", format="%.1f"),
-            "± accuracy": st.column_config.NumberColumn(format="%.1f", help="Half the 95 % interval."),
+            "Accuracy": st.column_config.NumberColumn("Accuracy, %", format="%.1f", width=88),
+            "± accuracy": st.column_config.NumberColumn(
+                format="%.1f", width=78, help="Half the 95 % interval."
+            ),
             "Gain": st.column_config.NumberColumn(
-                "Gain, points", format="%+.1f", help="Paired difference to the best baseline, same tasks."
+                format="%+.1f",
+                width=56,
+                help="Points of accuracy over the best baseline: the paired difference on the same tasks.",
             ),
-            "± gain": st.column_config.NumberColumn(format="%.1f", help="Half the 95 % interval."),
-            "s a step": st.column_config.NumberColumn(format="%.2f", help="Seconds a meta-training step."),
+            "± gain": st.column_config.NumberColumn(format="%.1f", width=56, help="Half the 95 % interval."),
+            "s a step": st.column_config.NumberColumn(
+                format="%.2f", width=66, help="Seconds a meta-training step."
+            ),
             "ms to adapt": st.column_config.NumberColumn(
-                format="%.0f", help="Adapting to one task and predicting its queries."
+                format="%.0f", width=86, help="Adapting to one task and predicting its queries."
             ),
         },
     )

@@ -6,7 +6,8 @@ import streamlit as st
 
 from metalab.demonstration import Demonstration, demo_model, demonstrate
 from metalab.shipped import shipped
-from pages.common import data_settings, errors_in_place, source_of, trained
+from pages.common import errors_in_place
+from pages.models import data_settings, source_of, trained
 from pages.screens import SCREENS, STYLE, problem
 
 
@@ -23,7 +24,7 @@ def go(screen: int) -> None:
 
 
 asked = st.query_params.get("screen", "1")
-screen = min(max(int(asked), 1), len(SCREENS)) if asked.isdecimal() else 1
+screen = min(max(int(asked), 1), len(SCREENS)) if asked.isdecimal() and len(asked) < 9 else 1
 if asked != str(screen):
     st.query_params["screen"] = str(screen)  # the address names a screen that is there
 st.html(STYLE)

@@ -18,21 +18,29 @@ if TYPE_CHECKING:
     from metalab.tasks import Examples
 
 
+STYLE = """<style>
+/* What the model says stays in sight while one draws, however many classes there are. */
+[data-testid=stColumn]:has(.st-key-drawn-result) {position: sticky; top: 4rem; align-self: flex-start}
+.ml-seen img {width: 40px; border-radius: 4px; margin: 1px}
+</style>"""
+
+
 def draw_a_task(model: Trained) -> tuple[Examples, list[str]] | None:
     """Show the board and what ``model`` makes of it; return support set and classes once they are drawn."""
-    row = st.columns([1, 1, 2])
-    way = row[0].number_input("Classes", 2, 5, 2, key="draw-way")
-    shot = row[1].number_input("Drawings per class", 1, 5, 1, key="draw-shot")
+    with st.container(horizontal=True):
+        way = st.number_input("Classes", 2, 5, 2, key="draw-way", width=150)
+        shot = st.number_input("Drawings per class", 1, 5, 1, key="draw-shot", width=150)
     st.caption(
         "Draw a character of your own for each class, then one of them again as the query. Only its shape "
         "counts: place and size are evened out. The model adapts again after every stroke."
     )
+    st.html(STYLE)
     left, right = st.columns([5, 3], gap="medium")
     with left:
         drawn = board(way, shot)
     drawings = drawings_of(drawn, way, shot)
     missing = [name for name, held in drawings.items() if not any(held)]
-    with right:  # beside the board, where it is seen without scrolling
+    with right, st.container(key="drawn-result"):
         if missing:
             then = "" if drawn["query"] else ", then the query"
             st.info(f"Still to draw: {', '.join(missing)}{then}.", icon=":material/draw:")
@@ -64,8 +72,5 @@ def prediction(model: Trained, support: Examples, classes: list[str], strokes: l
     for number, colour in enumerate(palette.class_colours(len(classes))):
         held = support.x[support.y == number].cpu().numpy()
         seen.append(thumbs(held, colour, f"support example of {classes[number]}"))
-    st.html(
-        "<style>.ml-seen img {width: 40px; border-radius: 4px; margin: 1px}</style>"
-        f"<div class='ml-seen'>{'&ensp;'.join(''.join(part) for part in seen)}</div>"
-    )
+    st.html(f"<div class='ml-seen'>{'&ensp;'.join(''.join(part) for part in seen)}</div>")
     chart(plots_adapt.chances(along, classes), "chances", "Probability of each class, step by step")

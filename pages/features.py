@@ -4,30 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import streamlit as st
 
-from metalab import palette, plots_features
+from metalab import plots_features
 from metalab.inspection import separation
 from metalab.plots_separation import score_rows
-from pages.common import (
-    METHODS,
-    chart,
-    embedder,
-    embedding_of,
-    errors_in_place,
-    thumbs,
-)
+from pages.common import METHODS, chart, embedder, embedding_of, errors_in_place
 from pages.manytasks import many_tasks
+from pages.picked import export, selected
 from pages.taskpick import DIGITS, HELD_OUT, choose_model, choose_task
 
 if TYPE_CHECKING:
-    import plotly.graph_objects as go
-
     from metalab.inspection import TaskView
-
-LIST = 60
-"""Selected examples shown as pictures, at most."""
 
 
 @st.fragment
@@ -93,58 +81,6 @@ def pictures(view: TaskView) -> None:
         st.caption("One task is a lucky or an unlucky draw: see many tasks below.")
     with right.popover("Export", icon=":material/download:", width="stretch"):
         export(figure, view, embedding)
-
-
-def selected(view: TaskView, points: list[int]) -> None:
-    """Show the examples in the lasso or box as pictures; the frame's colour is the class."""
-    if not points:
-        st.caption(
-            ":material/lasso_select: Draw a lasso or a box (icons at the picture's top) to list examples."
-        )
-        return
-    colours, last = palette.class_colours(len(view.classes)), view.stages[-1]
-    right = dict(zip((~view.support).nonzero()[0].tolist(), view.right(last), strict=True))
-    wrong = sum(not right.get(point, True) for point in points)
-    st.markdown(f"**{len(points)} examples selected**, {wrong} of them wrong after adaptation:")
-    shown = []
-    for point in points[:LIST]:
-        name = view.classes[view.labels[point]]
-        words = "support" if point not in right else "right" if right[point] else "wrong"
-        shown += thumbs(view.images[point][None], colours[view.labels[point]], f"{name}: {words}")
-    st.html(
-        "<style>.ml-picked img {width: 44px; height: 44px; border-radius: 4px; margin: 2px}</style>"
-        f"<div class='ml-picked'>{''.join(shown)}</div>"
-    )
-    if len(points) > LIST:
-        st.caption(f"The first {LIST} are shown.")
-
-
-def export(figure: go.Figure, view: TaskView, embedding: Any) -> None:
-    """Offer the picture as PNG, SVG, HTML and CSV."""
-    st.segmented_control(
-        "Camera button saves",
-        ["PNG", "SVG"],
-        default="PNG",
-        required=True,
-        key="image",
-        help="The camera is among the icons at the picture's top.",
-    )
-    st.download_button(
-        "HTML, interactive",
-        lambda: figure.to_html(include_plotlyjs=True).encode(),
-        "features.html",
-        "text/html",
-        width="stretch",
-        on_click="ignore",
-    )
-    st.download_button(
-        "CSV, a row per example",
-        lambda: pd.DataFrame(plots_features.feature_rows(view, embedding)).to_csv(index=False).encode(),
-        "features.csv",
-        "text/csv",
-        width="stretch",
-        on_click="ignore",
-    )
 
 
 st.title("Features")

@@ -1,93 +1,19 @@
-"""The form of a run, made from the one configuration; what is filled in stays with the browser session."""
+"""The form of a run: where tasks come from, their shape, the method, and all settings."""
 
 from __future__ import annotations
 
-import typing
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
-from pydantic.fields import FieldInfo
 
 from metalab.config import Config
+from pages.fields import control, draft, field, keyed
 
 SOURCES = {
     "glyphs": "Characters (embedded)",
     "omniglot": "Omniglot (a folder of its zips)",
     "image-folder": "Own images (a zip, or a folder on the server)",
 }
-
-
-def draft() -> dict[str, Any]:
-    """Return what this session has filled in so far, on Tasks and on Train alike: setting → value."""
-    return st.session_state.setdefault("draft", {})
-
-
-def fill_in(config: Config, name: str) -> None:
-    """Let the form show ``config`` and ``name`` the next time it is opened."""
-    values = config.model_dump(mode="json")
-    values[f"data-{config.source}"] = values.pop("data") or ""
-    for option, value in values.pop("options").items():
-        values[f"{config.metalearner}-{option}"] = value
-    st.session_state["draft"] = {**values, "name": name}
-
-
-def open_form(page: str) -> None:
-    """Begin ``page``: its fields show the draft, whatever fields of the same name another page had."""
-    if st.session_state.get("form-page") != page:
-        st.session_state["form-page"] = page
-        for key in [key for key in st.session_state if str(key).startswith("set-")]:
-            del st.session_state[key]
-
-
-def keyed(name: str, default: Any) -> str:
-    """Return the key of the widget for ``name``, holding what was filled in before, else ``default``."""
-    key = f"set-{name}"
-    if key not in st.session_state:
-        st.session_state[key] = draft().get(name, default)
-    return key
-
-
-def control(name: str, info: FieldInfo) -> Any:
-    """Show the form field that fits the setting ``info`` and return its value."""
-    label, help, default = info.title or name, info.description, info.default
-    kinds = (info.annotation, *typing.get_args(info.annotation))
-    literal = next((kind for kind in kinds if typing.get_origin(kind) is typing.Literal), None)
-    limits = {
-        limit: getattr(item, limit)
-        for item in info.metadata
-        for limit in ("ge", "le")
-        if hasattr(item, limit)
-    }
-    value: Any
-    if literal is not None and Path not in kinds:
-        value = st.selectbox(label, typing.get_args(literal), help=help, key=keyed(name, default))
-    elif bool in kinds:
-        value = st.toggle(label, help=help, key=keyed(name, default))
-    elif int in kinds:
-        empty = {"value": None, "placeholder": "automatic"} if type(None) in kinds else {}
-        value = st.number_input(
-            label,
-            min_value=limits.get("ge"),
-            max_value=limits.get("le"),
-            step=1,
-            help=help,
-            key=keyed(name, default),
-            **empty,
-        )
-    elif float in kinds:
-        value = st.number_input(
-            label, min_value=None, step=None, format="%g", help=help, key=keyed(name, float(default))
-        )
-    else:
-        value = st.text_input(label, help=help, key=keyed(name, str(default or ""))) or default
-    draft()[name] = value
-    return value
-
-
-def field(name: str) -> Any:
-    """Show the form field of setting ``name`` and return its value."""
-    return control(name, Config.model_fields[name])
 
 
 def options_of(metalearner: str) -> dict[str, Any]:

@@ -6,17 +6,9 @@ import streamlit as st
 
 from metalab.jobs import LocalBackend
 from metalab.runs import RunStore
-from pages.common import (
-    WORDS,
-    data_settings,
-    embedder,
-    errors_in_place,
-    evaluation_table,
-    picture,
-    sampled_view,
-    sheets,
-    task_metrics,
-)
+from pages.common import WORDS, embedder, errors_in_place, evaluation_table, picture
+from pages.models import data_settings, sampled_view
+from pages.sheets import sheets, task_metrics
 
 st.title("metalab")
 st.markdown(
@@ -26,12 +18,12 @@ st.markdown(
 )
 WAYS = (
     ("pages/demo.py", "Two-minute demo", ":material/slideshow:", "For anyone: five screens, no jargon."),
-    ("pages/tasks.py", "Set up your own", ":material/category:", "Choose data, look at it, train."),
-    ("pages/adapt.py", "Adapt a model", ":material/visibility:", "To your pictures, step by step."),
+    ("pages/yours.py", "Your data", ":material/photo_library:", "A model for your own pictures."),
+    ("pages/tasks.py", "Set up training", ":material/category:", "Choose data, look at it, train."),
     ("pages/compare.py", "Compare", ":material/leaderboard:", "Which method is worth it?"),
 )
-for column, (target, label, icon, words) in zip(st.columns(4), WAYS, strict=True):
-    with column.container(border=True):
+for column, (target, label, icon, words) in zip(st.columns(len(WAYS)), WAYS, strict=True):
+    with column.container(border=True, height="stretch"):
         st.page_link(target, label=f"**{label}**", icon=icon)
         st.caption(words)
 
@@ -101,6 +93,7 @@ with errors_in_place():
             rows,
             width="stretch",
             hide_index=True,
+            placeholder="–",
             column_config={
                 "Held-out accuracy": st.column_config.NumberColumn("Held-out accuracy, %", format="%.1f")
             },

@@ -7,7 +7,6 @@ from contextlib import suppress
 import streamlit as st
 
 from metalab.errors import JobError
-from metalab.estimate import BackgroundEstimator
 from metalab.history import History
 from metalab.jobs import LocalBackend
 from metalab.overview import still_to_come
@@ -15,6 +14,7 @@ from metalab.plots_runs import accuracy_curves, loss_curves
 from metalab.runs import Run, Status
 from pages.charts import steady_chart
 from pages.common import duration, errors_in_place
+from pages.cost import estimator
 
 STAGES = {
     "pre-training": "Pre-training the backbone (step 2)",
@@ -28,15 +28,7 @@ CURVES = {"Loss": loss_curves, "Accuracy": accuracy_curves}
 STYLE = """<style>
 /* The usual size of a metric leaves room for three side by side. */
 .st-key-facts [data-testid=stMetricValue] {font-size: 1.25rem}
-/* Streamlit greys what a refresh has not reached yet: on a busy machine that would flicker once a second. */
-.st-key-live [data-stale=true] {opacity: 1 !important; transition: none !important}
 </style>"""
-
-
-@st.cache_resource(show_spinner=False)
-def estimator() -> BackgroundEstimator:
-    """Return the server's one queue of dry runs; what it answers depends on the configuration alone."""
-    return BackgroundEstimator()
 
 
 def follows(run: Run, stage: str) -> str:
@@ -50,12 +42,22 @@ def follows(run: Run, stage: str) -> str:
 
 
 def stop_or_resume(run: Run, status: Status, backend: LocalBackend) -> None:
-    """Show the button that stops ``run``, or the one that lets it go on."""
-    if status.active and st.button("Stop", icon=":material/stop:", help="Saves a checkpoint first."):
+    """Show the button that stops ``run``, or the one that lets it go on.
+
+    As every button that acts on a run it has a key with the run's id: when the run vanishes before the click
+    arrives, the click must not go to the run that is chosen instead.
+    """
+    if status.active and st.button(
+        "Stop", icon=":material/stop:", key=f"stop-{run.id}", help="Saves a checkpoint first."
+    ):
         backend.cancel(run)
         st.toast("Stopping after a checkpoint …")
     if status.state in ("stopped", "failed") and st.button(
-        "Resume", icon=":material/play_arrow:", type="primary", help=run.resume_hint()
+        "Resume",
+        icon=":material/play_arrow:",
+        type="primary",
+        key=f"resume-{run.id}",
+        help=run.resume_hint(),
     ):
         backend.submit(run)
         st.rerun()

@@ -6,7 +6,8 @@ import streamlit as st
 
 from metalab.plots_separation import separation_change, separation_rows
 from metalab.separations import Order, look, start
-from pages.common import chart, data_settings, errors_in_place, trained
+from pages.common import chart, errors_in_place
+from pages.models import data_settings, trained
 from pages.taskpick import DIGITS
 
 

@@ -9,7 +9,7 @@ from metalab.overview import STATES, Line, overview
 from metalab.report import report_html
 from metalab.runs import RunStore
 from pages.common import choose, errors_in_place
-from pages.forms import fill_in
+from pages.fields import fill_in
 from pages.live import STAGES, stop_or_resume
 from pages.runtable import table
 
@@ -28,13 +28,18 @@ def act(line: Line, store: RunStore, backend: LocalBackend) -> None:
     with st.container(horizontal=True):
         stop_or_resume(run, line.status, backend)
         if state != "damaged":
-            with st.popover("Rename", icon=":material/edit:"), st.form("rename", border=False):
+            with st.popover("Rename", icon=":material/edit:"), st.form(f"rename-{run.id}", border=False):
                 name = st.text_input("New name", run.name, key=f"name-{run.id}")
                 if st.form_submit_button("Rename", type="primary"):
                     store.rename(run.id, name)
                     st.session_state["go-run"] = run.id  # chosen again, so that the box shows the new name
                     st.rerun()
-            if st.button("Clone with changes", icon=":material/content_copy:", help="Fills in Train's form."):
+            if st.button(
+                "Clone with changes",
+                icon=":material/content_copy:",
+                key=f"clone-{run.id}",
+                help="Fills in Train's form.",
+            ):
                 fill_in(run.config, f"{run.name}, changed")
                 st.session_state["go-view"] = "New run"
                 st.switch_page("pages/train.py")
@@ -58,8 +63,9 @@ def act(line: Line, store: RunStore, backend: LocalBackend) -> None:
         if not line.status.active:
             with st.popover("Delete", icon=":material/delete:"):
                 st.markdown(f"Delete **{line.name}** with all its files ({run.size() / 1e6:.1f} MB)?")
-                if st.button("Delete for good", type="primary"):
+                if st.button("Delete for good", type="primary", key=f"delete-{run.id}"):
                     store.delete(run.id)
+                    del st.session_state["run"], st.query_params["run"]  # nobody need be told that it is gone
                     st.rerun()
 
 
@@ -79,11 +85,15 @@ def details(line: Line) -> None:
             needs_model = key == "model" or label == "Compare"
             ready = line.run.checkpoint("best").is_file() or not needs_model
             if st.button(
-                label, icon=icon, disabled=not ready, type="primary" if label == "Watch" else "secondary"
+                label,
+                icon=icon,
+                disabled=not ready,
+                type="primary" if label == "Watch" else "secondary",
+                key=f"{label}-{line.run.id}",
             ):
                 st.session_state[f"go-{key}"], st.session_state["go-view"] = line.run.id, "Watch"
                 st.switch_page(page)
-    with st.expander("Settings"):
+    with st.expander("Settings"), errors_in_place():
         st.json(line.run.config.model_dump(mode="json"))
     with st.expander("Log"):
         st.code(line.run.tail_log(60) or "The log is empty.", language=None, height=240)
@@ -110,7 +120,7 @@ with errors_in_place():
     table(shown)
     if shown:
         words = {line.run.id: f"{line.name} · {line.run.started}" for line in shown}
-        chosen = choose("Run", words, "run")
+        chosen = choose("Run", words, "run", hidden=[line.run.id for line in lines])
         line = next(line for line in shown if line.run.id == chosen)
         with errors_in_place():
             act(line, store, backend)

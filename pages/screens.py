@@ -60,15 +60,11 @@ def answers(view: TaskView, stage: Stage, each: int = 8) -> None:
 
 
 def problem() -> None:
-    say(
-        "Show a child <b>one</b> picture of a giraffe, and it will know the next one. A computer usually "
-        "needs <b>thousands</b>."
-    )
-    say(
-        "But who has thousands of pictures of a <i>new</i> product, a <i>rare</i> defect, one person's "
+    say("Show a child <b>one</b> picture of a giraffe, and it will know the next one. A computer usually "
+        "needs <b>thousands</b>.")  # fmt: skip
+    say("But who has thousands of pictures of a <i>new</i> product, a <i>rare</i> defect, one person's "
         "handwriting? metalab has practised on many small puzzles, so that it can learn the next from a "
-        "handful of examples. Here is one."
-    )
+        "handful of examples. Here is one.")  # fmt: skip
 
 
 def symbols(shown: Demonstration) -> None:
@@ -139,7 +135,7 @@ def sure(shown: Demonstration) -> None:
         if rows:
             figure = plots_demo.certainty_bars(rows)
             chart(figure, "certain", "How often each way is right", {**CHART, "displayModeBar": False})
-        st.page_link("pages/adapt.py", label="Try it with your own pictures", icon=":material/visibility:")
+        st.page_link("pages/yours.py", label="Try it with your own pictures", icon=":material/photo_library:")
         st.page_link("pages/compare.py", label="See all methods compared", icon=":material/leaderboard:")
 
 

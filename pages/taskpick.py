@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from metalab.errors import DataError
-from pages.common import WORDS, choose, data_settings, own_view, sampled_view, source_of, trained
+from pages.common import WORDS, choose
+from pages.models import data_settings, own_view, sampled_view, source_of, trained
 
 if TYPE_CHECKING:
     from metalab.config import Config
@@ -37,20 +38,29 @@ def choose_model() -> tuple[str, float]:
 
 def task_number() -> None:
     """Take the task's number from another page or the address (``?task=``), once for each visit."""
-    asked = st.session_state.pop("go-task", None)
-    if asked is None and "number" not in st.session_state:
-        asked = st.query_params.get("task")
-    if asked is not None and (number := linked_task(asked)) is not None:
-        st.session_state["number"] = number
+    state = st.session_state
+    asked = state.pop("go-task", None)
+    if asked is None and "number" not in state:
+        asked = st.query_params.get("task", "0")
+    if asked is not None:
+        state["number"], state["asked-task"] = linked_task(asked), str(asked)
+    no_such_task(state["asked-task"], state["number"])
 
 
-def linked_task(asked: object) -> int | None:
-    """Return the number of the task that a link names; say so if there is no such task."""
-    text = str(asked)
-    if text.isdecimal() and int(text) <= LARGEST:
-        return int(text)
-    st.warning(f"There is no task {text!r}: tasks are numbered from 0 to {LARGEST:,}. Here is task 0.")
-    return None
+def linked_task(asked: object) -> int:
+    """Return the number of the task that a link names, 0 if there is no such task."""
+    return int(str(asked)) if is_task(str(asked)) else 0
+
+
+def is_task(text: str) -> bool:
+    """Whether ``text`` is the number of a task."""
+    return text.isdecimal() and len(text) <= len(str(LARGEST))
+
+
+def no_such_task(asked: str, shown: int) -> None:
+    """Say that a link ``asked`` for a task that is not there, while task 0 is ``shown`` instead."""
+    if shown == 0 and not is_task(asked):
+        st.warning(f"There is no task {asked!r}: tasks are numbered from 0 to {LARGEST:,}. Here is task 0.")
 
 
 def choose_task(key: str, version: float, draw: bool = False) -> TaskView | str:
@@ -78,19 +88,18 @@ def from_list(key: str, version: float, config: Config, where: str) -> TaskView:
     settings, name = data_settings(config), "digits" if where == DIGITS else None
     most = source_of(settings, name).largest_way("test")
     task_number()
-    row = st.columns([1, 1, 1, 2], vertical_alignment="bottom")
-    way = row[0].number_input(
-        "Way", 2, min(most, 50), min(5, most), key=f"way-{where}", help="Classes in the task."
-    )
-    shot = row[1].number_input("Shot", 1, 20, 1, key="shot", help="Support examples per class.")
-    number = row[2].number_input(
-        "Task", 0, LARGEST, "min", key="number", help="Number in a fixed list of tasks; part of the link."
-    )
-    row[3].button(
-        "Next task",
-        icon=":material/shuffle:",
-        on_click=lambda: st.session_state.update(number=min(LARGEST, st.session_state["number"] + 1)),
-    )
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        help = "Classes in the task."
+        way = st.number_input("Way", 2, min(most, 50), min(5, most), key=f"way-{where}", help=help, width=150)
+        help = "Support examples per class."
+        shot = st.number_input("Shot", 1, 20, 1, key="shot", help=help, width=150)
+        help = "Number in a fixed list of tasks; part of the link."
+        number = st.number_input("Task", 0, LARGEST, "min", key="number", help=help, width=150)
+        st.button(
+            "Next task",
+            icon=":material/shuffle:",
+            on_click=lambda: st.session_state.update(number=min(LARGEST, st.session_state["number"] + 1)),
+        )
     st.query_params["task"] = str(number)
     return sampled_view(key, version, settings, name, way, shot, 15 if way <= 10 else 5, number)
 

@@ -7,9 +7,11 @@ import streamlit as st
 from metalab.config import Config
 from metalab.splits import NAMES, Leakage, SplitSummary, summarise
 from metalab.tasks import SPLITS, Split, TaskShape, task_at
-from pages.common import WORDS, chart, data_settings, errors_in_place, source_of
-from pages.forms import open_form, source_fields, task_fields
-from pages.taskpick import LARGEST, linked_task
+from pages.common import WORDS, chart, errors_in_place
+from pages.fields import open_form
+from pages.forms import source_fields, task_fields
+from pages.models import data_settings, source_of
+from pages.taskpick import LARGEST, linked_task, no_such_task
 from pages.taskview import SHOW, gallery
 
 LIST_SEED = 1
@@ -31,7 +33,9 @@ def counted(config_json: str) -> tuple[dict[Split, SplitSummary], Leakage]:
 def task_number() -> int:
     """Let the user choose the number of a task, kept in the page's address as ``task``."""
     if "task-number" not in st.session_state:
-        st.session_state["task-number"] = linked_task(st.query_params.get("task", "0")) or 0
+        asked = st.session_state["asked-task"] = st.query_params.get("task", "0")
+        st.session_state["task-number"] = linked_task(asked)
+    no_such_task(st.session_state["asked-task"], st.session_state["task-number"])
     with st.container(horizontal=True, vertical_alignment="bottom"):
         number = st.number_input(
             "Task number",

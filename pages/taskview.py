@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 import streamlit as st
 
 from metalab.tasks import Task, TaskSource, seeded
-from pages.common import task_table, thumbs
+from pages.common import thumbs
+from pages.sheets import task_table
 
 MOST_ROWS = 10
 MOST_SHOWN = 48

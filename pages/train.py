@@ -4,47 +4,17 @@ from __future__ import annotations
 
 import streamlit as st
 
-from metalab.config import Config
 from metalab.jobs import LocalBackend
 from metalab.runs import RunStore
 from metalab.supervisor import slots_here
-from pages.common import data_settings, duration, errors_in_place, source_of
-from pages.forms import draft, keyed, open_form, run_form
-from pages.live import estimator
+from pages.common import errors_in_place
+from pages.cost import cost
+from pages.fields import draft, keyed, open_form
+from pages.forms import run_form
+from pages.models import data_settings, source_of
 from pages.watch import watch
 
 NEW, WATCH = "New run", "Watch"
-
-
-@st.fragment(run_every=1.0)
-@errors_in_place()
-def waiting_for_estimate(config: Config) -> None:
-    """Wait beside the form until the dry run is over."""
-    if estimator().result(config) is not None:
-        st.rerun()
-    st.info(
-        "Two training steps are being measured, in a process of their own …", icon=":material/hourglass_top:"
-    )
-
-
-def cost(config: Config) -> None:
-    """Show the estimate of ``config``, and a button that asks for it."""
-    asked = estimator().asked(config)
-    found = estimator().result(config) if asked else None
-    if asked and found is None:
-        waiting_for_estimate(config)
-        return
-    if found:
-        parts = " · ".join(f"{stage} {duration(seconds)}" for stage, seconds in found.seconds.items())
-        st.info(
-            f"About **{duration(found.total)}** and **{found.memory / 1e9:.1f} GB** of memory.",
-            icon=":material/timer:",
-        )
-        st.caption(f"{parts}. Early stopping may end it sooner, other work on this machine later.")
-    label = "Estimate again" if found else "Estimate time and memory"
-    if st.button(label, icon=":material/timer:", width="stretch", help="A dry run of two training steps."):
-        estimator().submit(config)
-        st.rerun()
 
 
 def launch(store: RunStore, backend: LocalBackend) -> None:
@@ -62,9 +32,6 @@ def launch(store: RunStore, backend: LocalBackend) -> None:
             with errors_in_place():
                 preflight(config, source_of(data_settings(config)))
                 ready = True
-            if ready:
-                with errors_in_place():
-                    cost(config)
         name = draft()["name"] = st.text_input(
             "Name of the run", placeholder="named by method and task", key=keyed("name", "")
         )
@@ -83,6 +50,8 @@ def launch(store: RunStore, backend: LocalBackend) -> None:
         st.page_link(
             "pages/tasks.py", label="See the tasks that it will learn from", icon=":material/category:"
         )
+        if ready:
+            cost(config, idle=not active)
         if start:
             run = store.create(config, name or None)
             backend.submit(run)
@@ -101,6 +70,8 @@ if wanted is not None:
 view = st.segmented_control(
     "View", [NEW, WATCH], required=True, key="train-view", label_visibility="collapsed"
 )
-with errors_in_place():
+# A place for each view, so that nothing of the other stays behind, greyed, until this one is complete.
+places = {name: st.container() if name == view else st.empty() for name in (NEW, WATCH)}
+with places[view], errors_in_place():
     store = RunStore()
     (launch if view == NEW else watch)(store, LocalBackend(store))

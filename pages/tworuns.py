@@ -37,7 +37,7 @@ def two_runs() -> None:
         a = runs[choose("Run A", labels, "a")]
     with columns[1]:
         others = {id: label for id, label in labels.items() if id != a.id}
-        b = runs[choose("Run B", others, "b")]
+        b = runs[choose("Run B", others, "b", hidden=labels)]
     difference = None
     if a.evaluation() and b.evaluation():
         difference = run_difference(a, b)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import streamlit as st
 
+from metalab.errors import RunError
 from metalab.jobs import LocalBackend
-from metalab.runs import Run, RunStore
+from metalab.runs import Run, RunStore, Status
 from pages.common import choose, evaluation_table, picture
 from pages.live import live, stop_or_resume
 
@@ -16,12 +17,15 @@ def buttons(run: Run, backend: LocalBackend) -> None:
     with st.container(horizontal=True):
         stop_or_resume(run, status, backend)
         if run.checkpoint("best").is_file() and st.button(
-            "Adapt", icon=":material/visibility:", type="primary"
+            "Adapt", icon=":material/visibility:", type="primary", key=f"adapt-{run.id}"
         ):
             st.session_state["go-model"] = run.id
             st.switch_page("pages/adapt.py")
         if st.button(
-            "Manage", icon=":material/list:", help="Rename, clone, download or delete it on *Runs*."
+            "Manage",
+            icon=":material/list:",
+            key=f"manage-{run.id}",
+            help="Rename, clone, download or delete it on *Runs*.",
         ):
             st.session_state["go-run"] = run.id
             st.switch_page("pages/runs.py")
@@ -42,6 +46,15 @@ def results(run: Run) -> None:
             picture(view, f"run-{run.id}", stored)
 
 
+def damage(run: Run, status: Status) -> str:
+    """Say what keeps ``run`` from being watched, nothing if it can be."""
+    try:
+        _ = run.config
+    except RunError as error:
+        return str(error)
+    return (status.error or "") if status.state == "damaged" else ""
+
+
 def watch(store: RunStore, backend: LocalBackend) -> None:
     """Watch a run, with others beside it."""
     runs = {run.id: run for run in store.list()}
@@ -58,8 +71,8 @@ def watch(store: RunStore, backend: LocalBackend) -> None:
     chosen = columns[1].multiselect(
         "Draw beside it", list(beside), format_func=beside.get, key="beside", max_selections=9
     )
-    if status.state == "damaged":
-        st.error(status.error, icon=":material/error:")
+    if problem := damage(run, status):
+        st.error(problem, icon=":material/error:")
         st.page_link("pages/runs.py", label="Delete it on Runs", icon=":material/list:")
         return
     buttons(run, backend)

@@ -34,12 +34,15 @@ def test_an_estimate_is_made_beside_the_caller_and_anew_when_asked_again(monkeyp
     monkeypatch.setattr(module, "estimate", estimate)
     estimator = BackgroundEstimator()
     assert not estimator.asked(CONFIG)
+    assert not estimator.ready(CONFIG)
     estimator.submit(CONFIG)
     estimator.submit(CONFIG)  # being made: not twice
     assert estimator.asked(CONFIG)
     assert estimator.result(CONFIG) is None
+    assert estimator.busy()
     go.set()
     assert answer(estimator).total == 0.0
+    assert not estimator.busy()
     estimator.submit(CONFIG)
     while answer(estimator).total == 0.0:
         pass
@@ -47,7 +50,10 @@ def test_an_estimate_is_made_beside_the_caller_and_anew_when_asked_again(monkeyp
 
 
 def test_a_failed_estimate_says_why_and_can_be_asked_for_again(monkeypatch) -> None:
+    tries = []
+
     def estimate(config: Config) -> Estimate:
+        tries.append(config)
         raise JobError("no room", where="dry run")
 
     monkeypatch.setattr(module, "estimate", estimate)
@@ -55,4 +61,8 @@ def test_a_failed_estimate_says_why_and_can_be_asked_for_again(monkeypatch) -> N
     estimator.submit(CONFIG)
     with pytest.raises(JobError, match="no room"):
         answer(estimator)
-    assert not estimator.asked(CONFIG)
+    assert estimator.ready(CONFIG), "nobody who only looks begins it anew"
+    estimator.submit(CONFIG)
+    with pytest.raises(JobError, match="no room"):
+        answer(estimator)
+    assert len(tries) == 2

@@ -150,7 +150,10 @@ def test_the_form_has_every_setting(home: Path) -> None:
     assert missing == {"application", "data", "options"}
 
 
-def test_the_estimate_is_asked_for_once_and_told(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("idle", [True, False])
+def test_the_estimate_comes_unasked_unless_something_trains(
+    home: Path, monkeypatch: pytest.MonkeyPatch, idle: bool
+) -> None:
     asked = []
 
     def estimate(config: Config) -> Estimate:
@@ -158,15 +161,21 @@ def test_the_estimate_is_asked_for_once_and_told(home: Path, monkeypatch: pytest
         return Estimate({"meta-training": 130.0, "evaluation": 20.0}, 700_000_000)
 
     monkeypatch.setattr("metalab.estimate.estimate", estimate)
+    monkeypatch.setattr("metalab.jobs.LocalBackend.list", lambda self: [] if idle else ["a run"])
     app = page("train")
-    app.number_input(key="set-steps").set_value(123).run()
-    button(app, "Estimate time and memory").click().run()
+    assert asked == [], "only a form that stands still is measured"
+    steps = 123 if idle else 124  # estimates are kept
+    app.number_input(key="set-steps").set_value(steps).run()
+    if idle:
+        monkeypatch.setattr("pages.cost.STILL", 0.0)
+    else:
+        button(app, "Estimate time and memory").click()
     for _ in range(100):
-        if app.info and "0.7 GB" in words(app, "info"):
+        if app.run().info and "0.7 GB" in words(app, "info"):
             break
-        app.run()
     assert "2 min 30 s" in words(app, "info")
-    assert [config.steps for config in asked] == [123]
+    assert [config.steps for config in asked] == [steps]
+    button(app, "Estimate again")
 
 
 def test_train_without_runs_says_so(home: Path) -> None:
@@ -189,19 +198,23 @@ def test_what_follows_is_said() -> None:
     assert still_to_come("drawing", config) == ""
 
 
-@pytest.mark.parametrize("state", ["stopped", "failed", "damaged"])
+@pytest.mark.parametrize("state", ["stopped", "failed", "damaged", "configless"])
 def test_train_shows_runs_in_every_state(home: Path, state: str) -> None:
     run = made()
     if state == "failed":
         run.update_status(state="failed", error="The disk is full.")
     if state == "damaged":
         (run.path / "status.json").write_text("{")
+    if state == "configless":
+        (run.path / "config.json").write_text('{"way"')
     app = page("train", run=run.id)
     assert not app.exception
     if state == "failed":
         assert "The disk is full" in words(app, "error")
     if state == "damaged":
         assert "not JSON" in words(app, "error")
+    elif state == "configless":
+        assert "Restore the file, or delete the run" in words(app, "error")
     else:
         assert [metric.value for metric in app.metric if metric.label == "State"] == [state]
         assert any(item.label == "Resume" for item in app.button)
@@ -345,11 +358,33 @@ def test_damage_by_hand_is_told_and_can_be_deleted(home: Path, name: str, kind: 
 
 
 def test_a_stale_deep_link_is_told(home: Path) -> None:
-    run = made()
+    run, other = made("mine"), made("my other")
     app = page("runs", run="20200101-deleted")
     assert not app.exception
-    assert "is not here any more" in words(app, "warning")
-    assert app.selectbox(key="run").value == run.id
+    assert "'20200101-deleted' is not here any more" in words(app, "warning")
+    app.text_input(key="runs-filter").set_value("m").run()
+    assert "'20200101-deleted' is not here any more" in words(app, "warning")
+    assert app.selectbox(key="run").value == other.id
+    app.selectbox(key="run").set_value(run.id).run()
+    assert not app.warning
+
+
+def test_a_run_deleted_elsewhere_is_told_but_not_one_that_is_filtered_or_deleted_here(home: Path) -> None:
+    first, second, third = made("first"), made("second"), made("third")
+    app = page("runs", run=first.id)
+    app.text_input(key="runs-filter").set_value("second").run()
+    assert app.selectbox(key="run").value == second.id
+    assert not app.warning
+    app.text_input(key="runs-filter").set_value("").run()
+    button(app, "Delete for good").click().run()
+    assert not app.exception
+    assert not app.warning
+    left = app.selectbox(key="run").value
+    other = ({first.id, third.id} - {left}).pop()
+    RunStore().delete(left)
+    button(app, "Delete for good").click().run()
+    assert f"{left!r} is not here any more" in words(app, "warning")
+    assert [run.id for run in RunStore().list()] == [other], "the click was not meant for this run"
 
 
 def test_each_end_is_announced_once(home: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import typing
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import streamlit as st
 from pydantic.fields import FieldInfo
 
 from metalab.config import Config
+
+IMAGES = "image-classification"
 
 
 def draft() -> dict[str, Any]:
@@ -42,9 +45,12 @@ def keyed(name: str, default: Any) -> str:
     return key
 
 
-def control(name: str, info: FieldInfo) -> Any:
-    """Show the form field that fits the setting ``info`` and return its value."""
-    label, help, default = info.title or name, info.description, info.default
+def control(name: str, info: FieldInfo, default: Any = None, choices: Sequence[Any] | None = None) -> Any:
+    """Show the form field that fits the setting ``info`` and return its value.
+
+    ``default`` and ``choices`` stand in for those of ``info``.
+    """
+    label, help, default = info.title or name, info.description, info.default if default is None else default
     kinds = (info.annotation, *typing.get_args(info.annotation))
     literal = next((kind for kind in kinds if typing.get_origin(kind) is typing.Literal), None)
     limits = {
@@ -55,7 +61,7 @@ def control(name: str, info: FieldInfo) -> Any:
     }
     value: Any
     if literal is not None and Path not in kinds:
-        value = st.selectbox(label, typing.get_args(literal), help=help, key=keyed(name, default))
+        value = st.selectbox(label, choices or typing.get_args(literal), help=help, key=keyed(name, default))
     elif bool in kinds:
         value = st.toggle(label, help=help, key=keyed(name, default))
     elif int in kinds:
@@ -80,5 +86,33 @@ def control(name: str, info: FieldInfo) -> Any:
 
 
 def field(name: str) -> Any:
-    """Show the form field of setting ``name`` and return its value."""
-    return control(name, Config.model_fields[name])
+    """Show the form field of setting ``name``, as the chosen application has it, and return its value."""
+    from metalab.applications import application
+
+    chosen = application(draft().get("application", IMAGES))
+    choices = chosen.backbones if name == "backbone" else None
+    return control(name, Config.model_fields[name], chosen.defaults.get(name), choices)
+
+
+def application_field() -> str:
+    """Show what is to be learnt and return the application; another one begins a new form."""
+    from metalab.applications import applications
+
+    known = applications()
+    key = keyed("application", IMAGES)
+    before = draft().get("application", IMAGES)
+    chosen = st.segmented_control(
+        "Application",
+        list(known),
+        format_func=lambda name: known[name].label,
+        key=key,
+        required=True,
+        help=Config.model_fields["application"].description,
+    )
+    if chosen != before:
+        draft().clear()
+        for other in [item for item in st.session_state if str(item).startswith("set-") and item != key]:
+            del st.session_state[other]
+    draft()["application"] = chosen
+    st.caption(known[chosen].summary)
+    return chosen

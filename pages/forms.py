@@ -7,12 +7,14 @@ from typing import Any
 import streamlit as st
 
 from metalab.config import Config
-from pages.fields import control, draft, field, keyed
+from pages.fields import application_field, control, draft, field, keyed
 
 SOURCES = {
     "glyphs": "Characters (embedded)",
     "omniglot": "Omniglot (a folder of its zips)",
     "image-folder": "Own images (a zip, or a folder on the server)",
+    "scenes": "Composed scenes (embedded)",
+    "annotated": "Own annotated pictures (a folder or zip on the server)",
 }
 
 
@@ -25,18 +27,21 @@ def options_of(metalearner: str) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value != fields[name].default}
 
 
-def source_fields() -> dict[str, Any]:
-    """Show where tasks come from and return the settings."""
+def source_fields(chosen: str) -> dict[str, Any]:
+    """Show where tasks of application ``chosen`` come from and return the settings."""
+    from metalab.applications import application
+
+    suits = [name for name in SOURCES if name in application(chosen).sources]
     source = st.selectbox(
         "Data source",
-        list(SOURCES),
+        suits,
         format_func=SOURCES.get,
-        key=keyed("source", "glyphs"),
+        key=keyed("source", suits[0]),
         help="Where the many earlier tasks come from. Classes are split so that meta-train, meta-validation "
         "and meta-test share none.",
     )
     draft()["source"], name = source, f"data-{source}"
-    if source == "glyphs":
+    if source in ("glyphs", "scenes"):
         return {"source": source}
     key = keyed(name, "")
     if source == "image-folder":
@@ -62,24 +67,26 @@ def task_fields() -> dict[str, Any]:
     for column, name in zip(columns, ("way", "shot", "query"), strict=True):
         with column:
             values[name] = field(name)
-    if draft().get("source") != "image-folder":
+    if draft().get("source") in ("glyphs", "omniglot"):
         values["episodes"] = field("episodes")
     return values
 
 
 def run_form() -> Config:
     """Show all settings and return them; raises :class:`ConfigError` while they contradict each other."""
+    from metalab.applications import application
     from metalab.metalearners import family, metalearners
 
     st.markdown("##### 1 · Data and task")
-    values = source_fields() | task_fields()
+    chosen = application_field()
+    values = {"application": chosen} | source_fields(chosen) | task_fields()
     st.markdown("##### 2 · Method")
-    known = metalearners()
+    known = metalearners(chosen)
     values["metalearner"] = st.selectbox(
         "Meta-learner",
         list(known),
         format_func=lambda name: f"{known[name].label} · {family(known[name])}",
-        key=keyed("metalearner", Config.model_fields["metalearner"].default),
+        key=keyed("metalearner", application(chosen).defaults.get("metalearner", "protonet")),
         help=Config.model_fields["metalearner"].description,
     )
     draft()["metalearner"] = values["metalearner"]
@@ -93,7 +100,7 @@ def run_form() -> Config:
         values["options"] = options_of(values["metalearner"])
         groups: dict[str, list[str]] = {}
         for name, info in Config.model_fields.items():
-            if name not in (*values, "data", "episodes", "application"):
+            if name not in (*values, "data", "episodes"):
                 groups.setdefault(info.json_schema_extra["group"], []).append(name)
         for group, names in groups.items():
             st.caption(group)

@@ -1,0 +1,133 @@
+"""Pictures of one's own, labelled on the page: upload, name the classes, draw, adapt."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from pages.collect import KINDS
+from pages.common import errors_in_place
+from pages.labelling import Labelled, labeller, picture_of
+
+if TYPE_CHECKING:
+    from metalab.data.annotation import Picture
+    from metalab.data.labelled import Target
+    from metalab.own_pictures import PictureTask
+
+MOST = 12
+"""Pictures to label, at most: each is sent to the browser."""
+HOW = {
+    "masks": "Paint over each object with the brush. Rough is fine; what you leave bare is the ground.",
+    "boxes": "Drag a box around each object, from one corner to the opposite one.",
+}
+
+
+def label_here(kind: Target) -> PictureTask | None:
+    """Let the user label pictures; return the task of the last *Adapt*, None before."""
+    _label(kind)
+    task = st.session_state.get(f"labelled-{kind}")
+    return task if st.session_state.get("label-pictures") else None
+
+
+@st.fragment
+@errors_in_place()
+def _label(kind: Target) -> None:
+    held = _pictures()
+    if not held:
+        st.caption("For example three photos of your desk with the same mug on two of them.")
+        return
+    names = st.text_input(
+        "Classes",
+        st.session_state.get("label-names-kept", "object"),
+        key="label-names",
+        help="What is to be found, separated by commas: `cat, dog`. Up to nine.",
+    )
+    from metalab.labelling import class_names, labelled
+
+    st.session_state["label-names-kept"] = names
+    classes = class_names(names)
+    st.caption(f"{HOW[kind]} Pictures without a label are left for the model to find things in.")
+    drawn = labeller(held, classes, kind)
+    pictures = [labelled(one.name, one.image, drawn.get(one.id) or {}, classes, kind) for one in held]
+    _adapt(kind, pictures, classes)
+    _remove(held)
+
+
+def _adapt(kind: Target, pictures: list[Picture], classes: list[str]) -> None:
+    """Say what is still missing, else offer to adapt to the labels."""
+    from metalab.labelling import require_labels
+    from metalab.own_pictures import PictureTask
+
+    support = [picture for picture in pictures if picture.instances]
+    query = [picture for picture in pictures if not picture.instances]
+    row = st.columns([1, 3], vertical_alignment="center")
+    pressed = row[0].button(
+        "Adapt to these labels", type="primary", icon=":material/bolt:", disabled=not support, width="stretch"
+    )
+    if not support:
+        row[1].caption("Nothing is labelled yet: one picture is enough to begin.")
+        return
+    row[1].caption(
+        f"**{len(support)} of {len(pictures)} pictures labelled**; the other {len(query)} are searched."
+        if query
+        else "**All pictures are labelled**: bring new ones below to search."
+    )
+    if pressed:
+        require_labels(support, classes)
+        st.session_state[f"labelled-{kind}"] = PictureTask(support, query, classes, known=False)
+        st.rerun()
+
+
+def _pictures() -> list[Labelled]:
+    """Show where pictures are dropped; they are kept for the session, whatever page is open."""
+    state = st.session_state
+    number = state.setdefault("label-upload-number", 0)
+    key = f"label-upload-{number}"
+
+    def take() -> None:
+        """Keep what was dropped, and empty the field: what is kept is shown below it."""
+        from metalab.errors import DataError
+
+        held: dict[str, Labelled] = state.setdefault("label-pictures", {})
+        state["label-faults"] = faults = []
+        for file in state.get(key) or []:
+            try:
+                one = picture_of(file.name, file.getvalue())
+            except DataError as error:
+                faults.append(str(error))
+                continue
+            if len(held) >= MOST and one.id not in held:
+                faults.append(f"{file.name}: left out, {MOST} pictures are the most.")
+            else:
+                held[one.id] = one
+        state["label-upload-number"] = number + 1
+
+    st.file_uploader(
+        "Pictures to label",
+        type=KINDS,
+        accept_multiple_files=True,
+        key=key,
+        on_change=take,
+        help=f"Up to {MOST}; one or two to label and one to search make a start.",
+    )
+    for fault in state.get("label-faults", []):
+        st.error(fault, icon=":material/error:")
+    return list(state.get("label-pictures", {}).values())
+
+
+def _remove(held: list[Labelled]) -> None:
+    """Let the user take pictures away again."""
+    state = st.session_state
+
+    def remove() -> None:
+        gone = {one.id for one in held} if not state["label-gone"] else set(state["label-gone"])
+        for ident in gone:
+            state["label-pictures"].pop(ident, None)
+        state["label-gone"] = []
+
+    with st.popover("Take pictures away", icon=":material/delete:"):
+        names = {one.id: one.name for one in held}
+        st.multiselect("Which ones", list(names), format_func=names.__getitem__, key="label-gone",
+                       placeholder="all of them")  # fmt: skip
+        st.button("Take away", on_click=remove)

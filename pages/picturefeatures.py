@@ -1,0 +1,48 @@
+"""The features of places in pictures, before and after adaptation, for the page *Pictures*."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from pages.common import METHODS, chart, embedding_of, errors_in_place
+
+if TYPE_CHECKING:
+    from metalab.inspection import TaskView
+
+
+@st.fragment
+@errors_in_place()
+def place_features(view: TaskView, key: str, measure: str | None) -> None:
+    """Show ``view``; ``measure`` names its stages' score, None where there is none to show."""
+    from metalab import plots_features
+    from metalab.inspection import separation
+    from metalab.plots_separation import score_rows
+
+    head = st.columns([2, 3], vertical_alignment="bottom")
+    label = head[0].segmented_control(
+        "Picture",
+        list(METHODS),
+        default="UMAP",
+        required=True,
+        key=f"{key}-method",
+        help="One reducer is fitted on all stages together, so positions can be compared. UMAP and t-SNE "
+        "keep neighbours together and take some seconds; PCA is linear and instant.",
+    )
+    with head[1]:
+        embedding = embedding_of(view, METHODS[label], label)
+    figure = plots_features.before_after(view, embedding)
+    for title, name in zip(
+        figure.layout.annotations, (embedding.stages[0], embedding.stages[-1]), strict=False
+    ):
+        title.text = f"{name} · {measure} {view.stage(name).accuracy:.0%}" if measure else name
+    words = f"{label} of the features of places before and after adaptation, coloured by class"
+    chart(figure, f"{key}-ba", words)
+    st.caption(
+        "Each point is a place in a picture, its colour what is there; hover to see its surroundings. "
+        "Before: the pre-trained backbone with the nearest mean pixel. After: adapted to these pictures. A "
+        "cross is a query place that is taken for something else."
+    )
+    with st.expander("Numbers"):
+        st.dataframe(score_rows(separation(view, embedding)), width="stretch", hide_index=True)

@@ -1,0 +1,161 @@
+"""Pictures: label a few, and find the same kinds of things in others, as pixels or as boxes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from pages.common import embedder, errors_in_place
+from pages.picturefeatures import place_features
+from pages.pictureshow import legend, metrics, query_cards, support_cards
+from pages.picturesource import FILES, HERE, SAMPLE, picture_task
+from pages.picturesout import LEAST, new_pictures, take_away
+
+if TYPE_CHECKING:
+    from metalab.inspection import TaskView
+    from metalab.own_pictures import Adapted, PictureTask
+    from metalab.picture_model import Prediction
+    from metalab.shipped import Trained
+
+WHAT = {"Paint pixels": "segmentation", "Draw boxes": "detection"}
+WHERE = (SAMPLE, FILES, HERE)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A task with what was found in its query pictures, and the scores before and after, if known."""
+
+    adapted: Adapted
+    before: list[Prediction]
+    after: list[Prediction]
+    scores: tuple[float, float] | None
+
+
+@st.cache_resource(show_spinner="Loading the model …", max_entries=4)
+def ready(which: str, version: float) -> Trained:
+    """Return a trained meta-learner; ``version`` is the time its file was written."""
+    from metalab.shipped import load_trained
+
+    return load_trained(which)
+
+
+@st.cache_resource(show_spinner=False, max_entries=16)
+def outcome(key: str, which: str, version: float, _task: PictureTask) -> Outcome:
+    """Adapt to a task and look for its classes in the query pictures; once, for all reruns."""
+    from metalab.own_pictures import adapt_task
+
+    model = ready(which, version)
+    adapted = adapt_task(model.metalearner, model.pretrained, _task)
+    names, images = [one.name for one in _task.query], [one.image for one in _task.query]
+    before, after = (one.predict(images, names, LEAST) for one in (adapted.before, adapted.after))
+    known = _task.known and bool(_task.query)
+    scores = (adapted.score(adapted.before), adapted.score(adapted.after)) if known else None
+    return Outcome(adapted, before, after, scores)
+
+
+@st.cache_resource(show_spinner="Looking at features …", max_entries=8)
+def view_of(key: str, which: str, version: float, _adapted: Adapted) -> TaskView:
+    """Look at places before and after adaptation."""
+    return _adapted.view()
+
+
+def chosen(label: str, options: list[str], name: str) -> str:
+    """Let the user choose; the choice outlives a visit to another page."""
+    kept = st.session_state.get(f"{name}-kept", options[0])
+    found = st.segmented_control(label, options, default=kept, required=True, key=name)
+    st.session_state[f"{name}-kept"] = found
+    return found
+
+
+def choose_model(application: str) -> tuple[str, float] | None:
+    """Return a model and the time of its file: the shipped one, or a run; None where there is none."""
+    from metalab.metalearners import get_metalearner
+    from metalab.own_pictures import trained_models
+
+    found = trained_models(application)
+    if not found:
+        what = application.capitalize()
+        st.info(f"There is no ready model for {application} here yet: train one.", icon=":material/info:")
+        st.code(f"python -m metalab train --application {application}", language="bash")
+        st.page_link("pages/train.py", label=f"Train ({what})", icon=":material/play_arrow:")
+        return None
+    names = {key: words or get_metalearner(key).label for key, (words, _) in found.items()}
+    which = next(iter(names))
+    if len(names) > 1:
+        which = st.selectbox("Model", list(names), format_func=names.__getitem__, key=f"model-{application}")
+    return which, found[which][1]
+
+
+@st.fragment
+@errors_in_place()
+def results(key: str, held: Outcome) -> None:
+    """Show what is found in the query pictures and in new ones; offer to take it away."""
+    from metalab.own_pictures import surer
+
+    adapted, least = held.adapted, 0.0
+    st.subheader(
+        "3 · What it finds", help="**Query**: the other pictures, which the model did not learn from."
+    )
+    if held.scores is not None or held.after:
+        metrics(adapted, held.scores)
+    if adapted.after.application == "detection":
+        least = st.slider(
+            "Confidence, at least",
+            LEAST,
+            0.95,
+            0.3,
+            0.05,
+            key="pictures-least",
+            help="Boxes that the model is less sure of are hidden. Scores are computed from all of them.",
+        )
+    before, after = ([surer(one, least) for one in part] for part in (held.before, held.after))
+    if after:
+        legend(adapted.task.classes)
+        query_cards(adapted, before, after)
+        st.caption(
+            "**Before**: frozen pre-trained features and the nearest mean pixel. **After**: the meta-learned "
+            "model, adapted to your labels; nothing is trained for it."
+        )
+    else:
+        st.info("Every picture here is labelled. Bring new ones to search.", icon=":material/upload:")
+    st.subheader("4 · New pictures")
+    fresh = new_pictures(key, adapted.after, least)
+    st.subheader("5 · Take it away")
+    take_away(adapted.after, [*after, *fresh])
+
+
+st.title("Pictures")
+st.caption(
+    "Find things in pictures: label a few, and the model finds the same kinds of things in others, within "
+    "seconds. Nothing leaves this machine."
+)
+with errors_in_place():
+    left, right = st.columns([1, 1.6])
+    with left:
+        application = WHAT[chosen("What to do", list(WHAT), "pictures-what")]
+    with right:
+        where = chosen("Pictures from", list(WHERE), "pictures-where")
+    model = choose_model(application)
+    st.subheader("1 · Pictures")
+    task = picture_task(application, where) if model is not None else None
+    if task is not None:
+        from metalab.own_pictures import task_key
+
+        st.subheader(
+            "2 · What it learns from",
+            help="**Support**: the few labelled pictures that the model adapts to. **Shot**: how many of "
+            "them show each class.",
+        )
+        legend(task.classes)
+        support_cards(task.support, task.classes)
+        name = task_key(task)
+        with st.spinner("Adapting …"):
+            held = outcome(name, *model, task)
+        results(name, held)
+        st.subheader("6 · Features", help="What the model makes of places in the pictures, drawn as points.")
+        measure = None if held.scores is None else "mean IoU" if application == "segmentation" else "AP50"
+        place_features(view_of(name, *model, held.adapted), f"places-{name}", measure)
+
+embedder()

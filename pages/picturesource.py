@@ -1,0 +1,107 @@
+"""Where the pictures of *Pictures* come from: embedded scenes, annotated files, or labels made here."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import streamlit as st
+
+from pages.labelhere import label_here
+
+if TYPE_CHECKING:
+    from metalab.data.annotated import AnnotatedSet
+    from metalab.own_pictures import PictureTask
+
+SAMPLE, FILES, HERE = "Sample", "Own annotated pictures", "Label pictures here"
+SHOT = "Labelled pictures of each class that the model learns from: K of K-shot."
+CLASSES = 5
+"""Of a user's classes chosen at first; each costs as much time as the first one."""
+
+
+@st.cache_resource(show_spinner="Drawing scenes …", max_entries=16)
+def sampled(application: str, number: int, way: int, shot: int) -> PictureTask:
+    """Return a task of the embedded scenes; once, for all reruns."""
+    from metalab.own_pictures import sample_task
+
+    return sample_task(application, number, way, shot)
+
+
+@st.cache_resource(show_spinner="Reading the pictures …", max_entries=4)
+def read_zip(key: str, _content: bytes, name: str) -> AnnotatedSet:
+    """Read an uploaded zip; once, for all reruns."""
+    from metalab.data.annotated import read_annotated
+
+    file = io.BytesIO(_content)
+    file.name = name
+    return read_annotated(file)
+
+
+def picture_task(application: str, where: str) -> PictureTask | None:
+    """Let the user bring pictures from ``where``; return the task, None until there is enough."""
+    from metalab.picture_model import TARGETS
+
+    if where == SAMPLE:
+        return _sample(application)
+    return _files(application) if where == FILES else label_here(TARGETS[application])
+
+
+def _sample(application: str) -> PictureTask:
+    row = st.columns([1, 1, 2], vertical_alignment="bottom")
+    way = row[0].number_input("Classes", 1, 5, 2, key="pictures-way", help="Kinds of objects to find.")
+    shot = row[1].number_input("Shot", 1, 5, 3, key="pictures-shot", help=SHOT)
+    st.session_state.setdefault("pictures-number", 0)
+
+    def another() -> None:
+        st.session_state["pictures-number"] += 1
+
+    row[2].button("Another task", icon=":material/shuffle:", on_click=another)
+    st.caption(
+        "Scenes composed here, 64×64 pixels: objects of kinds that the model has never met, among others "
+        "that are not asked for."
+    )
+    return sampled(application, st.session_state["pictures-number"], way, shot)
+
+
+def _files(application: str) -> PictureTask | None:
+    from metalab.own_pictures import divide
+
+    upload = st.file_uploader(
+        "A zip of annotated pictures",
+        type="zip",
+        key="pictures-zip",
+        help="COCO (a JSON and images/), Pascal VOC (Annotations/ and JPEGImages/), or images/ and masks/ "
+        "with PNGs of class numbers. The layout is recognised.",
+    )
+    if upload is None:
+        st.caption("COCO, Pascal VOC, or images with PNG masks. Some pictures teach, the others judge.")
+        return None
+    content = upload.getvalue()
+    key = hashlib.sha256(content).hexdigest()
+    found = read_zip(key, content, upload.name)
+    counts = found.counts()
+    words = "1 class" if len(counts) == 1 else f"{len(counts)} classes"
+    st.markdown(f"**{len(found.pictures)} pictures, {words}**: " + ", ".join(
+        f"{name} on {count}" for name, count in list(counts.items())[:12]))  # fmt: skip
+    if found.notes:
+        done = {"skipped": "left out", "repaired": "repaired", "warning": "worth a look"}
+        with st.expander(f"Remarks on the files: {len(found.notes)}", icon=":material/report:"):
+            rows = [{"File": one.where, "What": one.what, "Done": done[one.action]} for one in found.notes]
+            st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch")
+    row = st.columns([4, 1, 1.4], vertical_alignment="bottom")
+    often = sorted(sorted(counts, key=lambda name: -counts[name])[:CLASSES])
+    chosen = row[0].multiselect(
+        "Classes to find", list(counts), default=often, key=f"pictures-classes-{key[:8]}"
+    )
+    shot = row[1].number_input("Shot", 1, 10, 3, key="pictures-own-shot", help=SHOT)
+    st.session_state.setdefault("pictures-seed", 0)
+
+    def again() -> None:
+        st.session_state["pictures-seed"] += 1
+
+    row[2].button(
+        "Other support", icon=":material/shuffle:", on_click=again, help="Draw which pictures teach anew."
+    )
+    return divide(found.pictures, sorted(chosen), shot, st.session_state["pictures-seed"])

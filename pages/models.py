@@ -34,7 +34,7 @@ def source_of(config_json: str, source: str | None = None) -> TaskSource:
 
 def data_settings(config: Config) -> str:
     """Return the part of ``config`` that decides about the data, as the key of :func:`source_of`."""
-    names = ("source", "data", "episodes", "rotations", "image_size", "channels")
+    names = ("application", "source", "data", "episodes", "rotations", "image_size", "channels")
     return Config.create(**{name: getattr(config, name) for name in names}).to_json()
 
 

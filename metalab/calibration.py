@@ -14,6 +14,7 @@ from torch import Tensor
 from metalab.metalearners import MetaLearner
 from metalab.metalearners.base import class_means
 from metalab.tasks import Examples, seeded
+from metalab.threads import one_thread
 
 FOLDS = 10
 """Parts of the support set left out in turn; with fewer examples a class, one example of each at most."""
@@ -39,6 +40,7 @@ class Confidence:
     auroc: float | None = None
 
 
+@one_thread()
 @torch.no_grad()
 def calibrate(metalearner: MetaLearner, support: Examples, way: int) -> Confidence:
     """Cross-validate ``support`` (of one task with ``way`` classes) and return what it tells.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -12,6 +14,7 @@ from torch import Tensor
 
 from metalab.adaptation import AdaptedModel, adapt
 from metalab.backbones import Backbone
+from metalab.errors import MetalabError
 from metalab.metalearners import MetaLearner
 from metalab.records import Images
 
@@ -41,6 +44,19 @@ def ready(name: str) -> MetaLearner:
     if name == PHOTO:
         return create_metalearner("r2d2", Photo().restore_frozen().eval())
     return load_trained(name).metalearner
+
+
+def read_ahead() -> threading.Thread:
+    """Read the ready models in the background, so that the first images meet them warm; return the thread."""
+
+    def look() -> None:
+        noise = np.random.default_rng(0).integers(0, 256, (4, 16, 16), dtype=np.uint8)
+        with suppress(MetalabError):  # whoever needs what is missing will be told
+            adapt_best(noise, [0, 0, 1, 1])
+
+    thread = threading.Thread(target=look, name="read-ahead", daemon=True)
+    thread.start()
+    return thread
 
 
 def untrained_backbone(name: str) -> Backbone:

@@ -16,11 +16,14 @@ from torch import Tensor
 from metalab.backbones import Backbone, Photo
 from metalab.preparation import prepare
 from metalab.storage import atomic_write, home
+from metalab.threads import spread
 
 MOST = 4096
 """Records kept in memory, 17 kB each."""
 AT_ONCE = 64
 """Images prepared at once: at full size they are large."""
+PIECE = 5
+"""Images that one core works at on its own."""
 
 Images = np.ndarray | Tensor | Sequence[np.ndarray]
 """An array of images, or a list of images (H, W) or (H, W, C) of different sizes."""
@@ -43,10 +46,15 @@ def examples(images: Images, backbone: Backbone) -> Tensor:
     with _guard:
         held = {key: _known[key] for key in keys if key in _known}
     missing = list({key: number for number, key in enumerate(keys) if key not in held}.values())
-    for start in range(0, len(missing), AT_ONCE):
-        part = missing[start : start + AT_ONCE]
+
+    def recorded(part: list[int]) -> Tensor:
         x = prepare(images[part], backbone) if one_array else _prepared([images[i] for i in part], backbone)
-        fresh = dict(zip((keys[i] for i in part), backbone.record(x), strict=True))
+        return backbone.record(x)
+
+    on_cpu = backbone.input_mean.device.type == "cpu"
+    for chunk in _split(missing, AT_ONCE):
+        records = spread(recorded, _split(chunk, PIECE)) if on_cpu else [recorded(chunk)]
+        fresh = dict(zip((keys[i] for i in chunk), torch.cat(records), strict=True))
         held |= fresh
         with _guard:
             _known.update(fresh)
@@ -68,6 +76,10 @@ def stored_examples(images: Sequence[np.ndarray], backbone: Backbone) -> Tensor:
         records = examples(images, backbone)
         atomic_write(path, save({"records": records.cpu()}))
         return records
+
+
+def _split(numbers: list[int], size: int) -> list[list[int]]:
+    return [numbers[start : start + size] for start in range(0, len(numbers), size)]
 
 
 def _prepared(images: Sequence[np.ndarray], backbone: Backbone) -> Tensor:

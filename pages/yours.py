@@ -18,6 +18,14 @@ if TYPE_CHECKING:
     from metalab.own import CrossRow
 
 
+@st.cache_resource(show_spinner=False)
+def warmed_up() -> None:
+    """Read the ready models, once a server, while the visitor still looks for images."""
+    from metalab.choice import read_ahead
+
+    read_ahead()
+
+
 @st.cache_resource(show_spinner=False, max_entries=8)
 def adapted(key: str, _held: ImageSet) -> Choice:
     """Adapt the ready model that suits the images best; once, for all reruns."""
@@ -139,7 +147,9 @@ st.caption(
 )
 with errors_in_place():
     found = collect()
-    if found is not None:
+    if found is None:
+        warmed_up()
+    else:
         key, held = found
         st.subheader("1 · What you brought")
         checked(key, held)

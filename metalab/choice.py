@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from torch import Tensor
@@ -17,6 +17,9 @@ from metalab.backbones import Backbone
 from metalab.errors import MetalabError
 from metalab.metalearners import MetaLearner
 from metalab.records import Images
+
+if TYPE_CHECKING:
+    from metalab.shipped import Trained
 
 PHOTO, DRAWING = "photo", "protonet"
 """The ready meta-learners: for photos a ridge head on frozen ImageNet features, which no adapter that was
@@ -46,6 +49,21 @@ def ready(name: str) -> MetaLearner:
     return load_trained(name).metalearner
 
 
+def ready_trained(name: str) -> Trained:
+    """Return :func:`ready` with the backbone under it and a configuration, as :func:`load_trained` does.
+
+    Raises :class:`RunError` where there is no such model, and :class:`CheckpointError`.
+    """
+    from metalab.config import Config
+    from metalab.shipped import Trained, load_trained
+
+    if name != PHOTO:
+        return load_trained(name)
+    learner = ready(PHOTO)
+    config = Config.create(backbone=PHOTO, metalearner=learner.name, source="image-folder", data="own images")
+    return Trained(learner, learner.backbone, config)
+
+
 def read_ahead() -> threading.Thread:
     """Read the ready models in the background, so that the first images meet them warm; return the thread."""
 
@@ -61,9 +79,7 @@ def read_ahead() -> threading.Thread:
 
 def untrained_backbone(name: str) -> Backbone:
     """Return the pre-trained backbone under the ready meta-learner ``name``, before any meta-learning."""
-    from metalab.shipped import load_trained
-
-    return ready(name).backbone if name == PHOTO else load_trained(name).pretrained
+    return ready_trained(name).pretrained
 
 
 def adapt_best(images: Images, labels: Any) -> Choice:

@@ -16,6 +16,7 @@ from torch import Tensor
 from metalab.backbones import Backbone, Photo
 from metalab.preparation import prepare
 from metalab.storage import atomic_write, home
+from metalab.tasks import Examples, Task
 from metalab.threads import spread
 
 MOST = 4096
@@ -47,13 +48,13 @@ def examples(images: Images, backbone: Backbone) -> Tensor:
         held = {key: _known[key] for key in keys if key in _known}
     missing = list({key: number for number, key in enumerate(keys) if key not in held}.values())
 
-    def recorded(part: list[int]) -> Tensor:
+    def record(part: list[int]) -> Tensor:
         x = prepare(images[part], backbone) if one_array else _prepared([images[i] for i in part], backbone)
         return backbone.record(x)
 
     on_cpu = backbone.input_mean.device.type == "cpu"
     for chunk in _split(missing, AT_ONCE):
-        records = spread(recorded, _split(chunk, PIECE)) if on_cpu else [recorded(chunk)]
+        records = spread(record, _split(chunk, PIECE)) if on_cpu else [record(chunk)]
         fresh = dict(zip((keys[i] for i in chunk), torch.cat(records), strict=True))
         held |= fresh
         with _guard:
@@ -61,6 +62,19 @@ def examples(images: Images, backbone: Backbone) -> Tensor:
             while len(_known) > MOST:
                 _known.popitem(last=False)
     return torch.stack([held[key] for key in keys])
+
+
+def recorded(task: Task, backbone: Backbone) -> Task:
+    """Return ``task`` of prepared images as ``backbone`` takes it: photos become records, once."""
+    if not isinstance(backbone, Photo):
+        return task
+
+    def record(held: Examples) -> Examples:
+        on_cpu = held.x.device.type == "cpu"
+        parts = spread(backbone.record, held.x.split(PIECE)) if on_cpu else [backbone.record(held.x)]
+        return Examples(torch.cat(parts), held.y)
+
+    return Task(record(task.support), record(task.query), task.way, task.classes)
 
 
 def stored_examples(images: Sequence[np.ndarray], backbone: Backbone) -> Tensor:

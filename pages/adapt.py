@@ -6,10 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import streamlit as st
-import torch
 
 from metalab import plots, plots_adapt
-from metalab.tasks import Examples
 from pages.changed import what_changed
 from pages.common import (
     WORDS,
@@ -28,6 +26,7 @@ from pages.taskpick import DRAW, HELD_OUT, choose_model, choose_task
 if TYPE_CHECKING:
     from metalab.inspection import TaskView
     from metalab.shipped import Trained
+    from metalab.tasks import Examples
 
 
 @st.fragment
@@ -50,7 +49,7 @@ def adapt_and_see(key: str, version: float) -> None:
         if model.metalearner.transductive:
             st.caption("Transductive: each prediction here depends on all query examples together.")
         moments(view, key)
-        support, classes = support_of(view).to(model.pretrained.input_mean.device), view.classes
+        support, classes = view.support_set().to(model.pretrained.input_mean.device), view.classes
     what_changed(changes(model.metalearner, model.pretrained, support, len(classes)), classes, key)
     buttons = st.columns(2)
     buttons[0].download_button(
@@ -134,11 +133,6 @@ def predictions(view: TaskView, name: str, mistakes_only: bool) -> None:
         "Probability of its class": st.column_config.ProgressColumn(**percent),
     }
     st.dataframe(rows, width="stretch", hide_index=True, column_config=columns, row_height=44, height=400)
-
-
-def support_of(view: TaskView) -> Examples:
-    """Return the support set of ``view``."""
-    return Examples(*(torch.from_numpy(held[view.support]) for held in (view.images, view.labels)))
 
 
 def adapted_model(model: Trained, support: Examples, classes: list[str]) -> bytes:

@@ -39,13 +39,19 @@ class Choice:
 
 @cache
 def ready(name: str) -> MetaLearner:
-    """Return the ready meta-learner ``name``; raises :class:`CheckpointError`. Read once, never changed."""
+    """Return the ready meta-learner ``name``, or with ``local:…`` one on weights that lie on this machine.
+
+    Read once, never changed. Raises :class:`RunError` and :class:`CheckpointError`.
+    """
     from metalab.api import create_metalearner
     from metalab.backbones import Photo
+    from metalab.backbones.local import PREFIX, local_backbone
     from metalab.shipped import load_trained
 
     if name == PHOTO:
         return create_metalearner("r2d2", Photo().restore_frozen().eval())
+    if name.startswith(PREFIX):
+        return create_metalearner("r2d2", local_backbone(name))
     return load_trained(name).metalearner
 
 

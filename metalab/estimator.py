@@ -23,8 +23,8 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
 
     ``fit(X, y)`` takes images (n, H, W), (n, H, W, C) or a list of images of different sizes, as integers
     0..255 or floats 0..1, and adapts the ready model that suits them (``model="auto"``), or the shipped
-    meta-learner or run that ``model`` names. Vectors (n, d), which no backbone knows, are standardised and
-    met by logistic regression. Labels are strings or numbers, two classes or more.
+    meta-learner, run or ``local:`` network that ``model`` names. Vectors (n, d), which no backbone knows,
+    are standardised and met by logistic regression. Labels are strings or numbers, two classes or more.
 
     After ``fit``: ``classes_`` (sorted), ``model_`` (:class:`metalab.AdaptedModel`; None for vectors),
     ``choice_`` (why this model, in words).

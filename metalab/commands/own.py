@@ -18,7 +18,8 @@ def add_commands(command: AddCommand) -> None:
     adapt.add_argument(
         "--model",
         default="auto",
-        help="photo, a shipped model's name, or a run's id (default: auto, what suits the images)",
+        help="photo, a shipped model's name, a run's id, or local:NAME, weights of torchvision or timm "
+        "on this machine (local: lists them; default: auto, what suits the images)",
     )
     adapt.add_argument(
         "--support",

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from metalab.adaptation import AdaptedModel, adapt
 from metalab.backbones import Backbone
+from metalab.backbones.local import PREFIX
 from metalab.errors import MetalabError
 from metalab.metalearners import MetaLearner
 from metalab.records import Images
@@ -21,6 +22,7 @@ from metalab.records import Images
 if TYPE_CHECKING:
     from metalab.shipped import Trained
 
+AUTO = "auto"
 PHOTO, DRAWING = "photo", "protonet"
 """The ready meta-learners: for photos a ridge head on frozen ImageNet features, which no adapter that was
 meta-trained offline beats (README, *Own photos*); for drawings the shipped ProtoNet."""
@@ -45,7 +47,7 @@ def ready(name: str) -> MetaLearner:
     """
     from metalab.api import create_metalearner
     from metalab.backbones import Photo
-    from metalab.backbones.local import PREFIX, local_backbone
+    from metalab.backbones.local import local_backbone
     from metalab.shipped import load_trained
 
     if name == PHOTO:
@@ -63,9 +65,9 @@ def ready_trained(name: str) -> Trained:
     from metalab.config import Config
     from metalab.shipped import Trained, load_trained
 
-    if name != PHOTO:
+    if name != PHOTO and not name.startswith(PREFIX):
         return load_trained(name)
-    learner = ready(PHOTO)
+    learner = ready(name)
     config = Config.create(backbone=PHOTO, metalearner=learner.name, source="image-folder", data="own images")
     return Trained(learner, learner.backbone, config)
 
@@ -107,6 +109,13 @@ def adapt_best(images: Images, labels: Any) -> Choice:
     )
     chosen = (drawing, DRAWING) if ours >= theirs else (photo, PHOTO)
     return Choice(*chosen, measured + "the one for photos")
+
+
+def adapt_as_asked(images: Images, labels: Any, name: str = AUTO) -> Choice:
+    """Adapt the ready model ``name``, by default the one that suits; raises as :func:`ready` does."""
+    if name == AUTO:
+        return adapt_best(images, labels)
+    return Choice(adapt(ready(name), images, labels), name, "as asked")
 
 
 def grey(images: Images | Sequence[np.ndarray]) -> bool:

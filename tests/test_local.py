@@ -23,6 +23,7 @@ from metalab.choice import ready
 from metalab.cli import main
 from metalab.errors import CheckpointError
 from metalab.own import sample_photos
+from metalab.threads import spread
 
 HELD = sample_photos(4)
 
@@ -96,6 +97,12 @@ def test_features_are_those_of_the_network(trained: Tiny, name: str) -> None:
     torch.testing.assert_close(backbone.fresh(1).embed(x), theirs)
 
 
+def test_threads_do_not_meet(trained: Tiny) -> None:
+    backbone, x = local_backbone("local:tiny"), torch.rand(60, 3, 224, 224)
+    parts = spread(backbone.record, x.split(1))
+    torch.testing.assert_close(torch.cat(parts), backbone.record(x))
+
+
 def test_adapt_save_load_and_explain(trained: Tiny, tmp_path: Path) -> None:
     model = adapt(ready("local:tiny"), HELD.images, HELD.labels)
     model.save(tmp_path / "m.safetensors")
@@ -118,6 +125,22 @@ def test_on_the_command_line(trained: Tiny, tmp_path: Path, capsys: pytest.Captu
     for name in ("local:", "local:resnet18"):
         assert main(["adapt", "--model", name, *common]) == 2
         assert "There are: local:headless, local:timm/tiny.in1k, local:tiny" in capsys.readouterr().err
+
+
+def test_on_the_page(trained: Tiny) -> None:
+    from streamlit import cache_data
+    from test_pages import page
+
+    cache_data.clear()
+    app = page("yours")
+    app.button_group(key="own-how").set_value("Sample photos").run()
+    app.selectbox(key="own-model").set_value("local:tiny").run()
+    assert not app.exception
+    assert not app.error
+    assert any("(as asked)" in caption.value for caption in app.caption)
+    app.toggle(key="own-baselines").set_value(True).run()
+    assert not app.exception
+    cache_data.clear()
 
 
 class Evil:

@@ -7,14 +7,17 @@ is needed to read it again, for the network's architecture.
 
 from __future__ import annotations
 
+import copy
 import importlib
 import importlib.util
 import os
 import re
+import threading
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 from urllib.parse import urlparse
+from weakref import WeakKeyDictionary
 
 import torch
 from safetensors.torch import load_file
@@ -69,7 +72,7 @@ class Local(Frozen):
     def embed(self, x: Tensor) -> Tensor:
         """Return the frozen network's raw features (n, feature_dim) of images (n, 3, size, size)."""
         tensors = {name: getattr(self, key) for key, name in self._names.items()}
-        return functional_call(self._skeleton, tensors, (self.standardise(x),))
+        return functional_call(_of_this_thread(self._skeleton), tensors, (self.standardise(x),))
 
     def _root(self, raw: Tensor) -> Tensor:
         return raw.sign() * (raw.abs() + 1e-6).sqrt()  # not every network ends with a ReLU
@@ -107,26 +110,39 @@ class Local(Frozen):
         return self
 
 
+_COPIES = threading.local()
+
+
+def _of_this_thread(skeleton: nn.Module) -> nn.Module:
+    """Return a copy of ``skeleton`` for this thread alone: a call puts tensors into it for its duration."""
+    if not hasattr(_COPIES, "held"):
+        _COPIES.held = WeakKeyDictionary()
+    if skeleton not in _COPIES.held:
+        _COPIES.held[skeleton] = copy.deepcopy(skeleton)  # without tensors it costs no memory
+    return _COPIES.held[skeleton]
+
+
 def local_weights() -> dict[str, Path]:
     """Return the networks whose weights lie on this machine, and where; nothing is downloaded.
 
     torchvision's files in ``torch.hub``'s folder, and timm's in the cache of the Hugging Face hub.
     """
     found: dict[str, Path] = {}
-    library, folder = _installed("torchvision"), Path(torch.hub.get_dir()) / "checkpoints"
-    files = {path.name: path for path in sorted(folder.glob("*.pth"))} if folder.is_dir() else {}
-    if library and files:
+    folder = Path(torch.hub.get_dir()) / "checkpoints"
+    files = {path.name: path for path in sorted(folder.glob("*.pth"))}
+    if files and (library := _installed("torchvision")):  # importing it takes seconds
         for name in library.models.list_models(module=library.models):
             for weights in library.models.get_model_weights(name):
                 if path := files.get(Path(urlparse(weights.url).path).name):
                     found[name] = path
     home = Path(os.environ.get("HF_HOME", Path.home() / ".cache" / "huggingface"))
     cache = Path(os.environ.get("HF_HUB_CACHE", home / "hub"))
-    if _installed("timm") and cache.is_dir():
-        for kind in ("pytorch_model.bin", "model.safetensors"):  # the safer one last: it counts
-            for path in sorted(cache.glob(f"models--timm--*/snapshots/*/{kind}")):
-                found[f"timm/{path.parents[2].name.removeprefix('models--timm--')}"] = path
-    return found
+    kept = {
+        f"timm/{path.parents[2].name.removeprefix('models--timm--')}": path
+        for kind in ("pytorch_model.bin", "model.safetensors")  # the safer one last: it counts
+        for path in sorted(cache.glob(f"models--timm--*/snapshots/*/{kind}"))
+    }
+    return found | kept if kept and _installed("timm") else found
 
 
 def local_backbone(name: str) -> Local:

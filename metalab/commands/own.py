@@ -50,18 +50,14 @@ def add_commands(command: AddCommand) -> None:
 
 
 def _adapt(arguments: argparse.Namespace) -> int:
-    from metalab.adaptation import adapt
-    from metalab.choice import adapt_best, ready
+    from metalab.choice import AUTO, adapt_as_asked, ready
     from metalab.data.reading import read_images, require_classes
 
-    learner = None if arguments.model == "auto" else ready(arguments.model)
+    if arguments.model != AUTO:
+        ready(arguments.model)  # an unknown one is said before anything is read
     held = require_classes(read_images(arguments.support, strict=True))
-    if learner is None:
-        choice = adapt_best(held.images, held.labels)
-        model, why = choice.model, f"{choice.model.metalearner.label}: {choice.reason}"
-    else:
-        model = adapt(learner, held.images, held.labels)
-        why = model.metalearner.label
+    choice = adapt_as_asked(held.images, held.labels, arguments.model)
+    model, why = choice.model, f"{choice.model.metalearner.label}: {choice.reason}"
     model.save(arguments.out)
     for note in held.notes:
         print(note, file=sys.stderr)

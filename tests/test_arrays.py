@@ -223,3 +223,15 @@ def test_adapt_and_evaluate_take_arrays(tmp_path: Path, capsys: pytest.CaptureFi
     np.savez(data, X=digits.images, y=digits.target.astype(object))
     assert main(["adapt", "--support", str(data), "--out", str(out)]) == 2
     assert "digits.npz: y: holds Python objects" in capsys.readouterr().err
+
+
+def test_integers_of_numpys_default_kind_are_0_to_255() -> None:
+    from metalab.choice import ready
+    from metalab.preparation import prepare
+
+    backbone = ready("protonet").backbone
+    small = prepare(GREY, backbone)
+    np.testing.assert_array_equal(prepare(GREY.astype(np.int64), backbone), small)
+    np.testing.assert_allclose(prepare(GREY.astype(np.uint16) * 257, backbone), small, atol=1e-6)
+    with pytest.raises(DataError, match=r"integers outside 0\.\.255"):
+        prepare(GREY.astype(np.int64) * 2, backbone)

@@ -116,6 +116,16 @@ def test_adapt_save_load_and_explain(trained: Tiny, tmp_path: Path) -> None:
     assert grown.classes[-1] == "new"
 
 
+def test_onnx_agrees(trained: Tiny, tmp_path: Path) -> None:
+    pytest.importorskip("onnx")
+    runtime = pytest.importorskip("onnxruntime")
+    model = adapt(ready("local:tiny"), HELD.images[:8], HELD.labels[:8])
+    model.export(tmp_path / "m.onnx")
+    session = runtime.InferenceSession(tmp_path / "m.onnx")
+    (theirs,) = session.run(None, {"image": HELD.images[0][None]})
+    np.testing.assert_allclose(theirs, model.predict_proba([HELD.images[0]]), atol=1e-4)
+
+
 def test_on_the_command_line(trained: Tiny, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data, out = tmp_path / "photos.npz", tmp_path / "m.safetensors"
     np.savez(data, X=np.stack([image[:90, :90] for image in HELD.images[:8]]), y=HELD.labels[:8])

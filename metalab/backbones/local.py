@@ -22,7 +22,6 @@ from weakref import WeakKeyDictionary
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from metalab.backbones.base import Normalisation
 from metalab.backbones.frozen import Frozen
@@ -45,24 +44,26 @@ class Local(Frozen):
     def __init__(
         self,
         channels: int = 3,
-        size: int = SIZE,
+        size: int | None = None,
         width: int = 64,
         normalisation: Normalisation = "running",
         network: str = "",
     ) -> None:
-        super().__init__(channels, size, width, normalisation)
         if channels != 3:
             raise TypeError("local networks take 3 channels")
-        self.network = network
         skeleton, features = _architecture(network)
+        stated = getattr(skeleton, "default_cfg", {})  # timm says how a network was trained
+        size = size or stated.get("input_size", (3, SIZE, SIZE))[-1]
+        super().__init__(channels, size, width, normalisation)
+        self.network = network
         held = {**dict(skeleton.named_parameters()), **dict(skeleton.named_buffers())}
         self._names = {f"frozen_{name.replace('.', '/')}": name for name in held}
         for key, name in self._names.items():
             self.register_buffer(key, held[name].detach().clone())
         # Outside the modules, without memory of its own: the tensors above stand in at each call.
         self.__dict__["_skeleton"] = skeleton.to("meta").eval().requires_grad_(False)
-        self.input_mean.copy_(torch.tensor(MEAN))
-        self.input_std.copy_(torch.tensor(DEVIATION))
+        self.input_mean.copy_(torch.tensor(stated.get("mean", MEAN)))
+        self.input_std.copy_(torch.tensor(stated.get("std", DEVIATION)))
         self._add_adapter(features)
 
     def shape(self) -> dict[str, Any]:
@@ -72,7 +73,7 @@ class Local(Frozen):
     def embed(self, x: Tensor) -> Tensor:
         """Return the frozen network's raw features (n, feature_dim) of images (n, 3, size, size)."""
         tensors = {name: getattr(self, key) for key, name in self._names.items()}
-        return functional_call(_of_this_thread(self._skeleton), tensors, (self.standardise(x),))
+        return _filled(self._skeleton, tensors)(self.standardise(x))
 
     def _root(self, raw: Tensor) -> Tensor:
         return raw.sign() * (raw.abs() + 1e-6).sqrt()  # not every network ends with a ReLU
@@ -80,9 +81,8 @@ class Local(Frozen):
     @property
     def fingerprint(self) -> bytes:
         """See :class:`Frozen`."""
-        tensors = [getattr(self, key) for key in self._names]
-        last = next(tensor for tensor in reversed(tensors) if tensor.is_floating_point())
-        return self.network.encode() + last.detach().flatten()[:2048].cpu().numpy().tobytes()
+        first = getattr(self, next(iter(self._names)))
+        return self.network.encode() + first.detach().flatten()[:2048].cpu().numpy().tobytes()
 
     def restore_frozen(self) -> Local:
         """Take the weights that lie on this machine; raises :class:`CheckpointError`."""
@@ -113,13 +113,21 @@ class Local(Frozen):
 _COPIES = threading.local()
 
 
-def _of_this_thread(skeleton: nn.Module) -> nn.Module:
-    """Return a copy of ``skeleton`` for this thread alone: a call puts tensors into it for its duration."""
+def _filled(skeleton: nn.Module, tensors: dict[str, Tensor]) -> nn.Module:
+    """Return a copy of ``skeleton`` for this thread alone that shares ``tensors``.
+
+    Not torch.func.functional_call, which can neither be exported nor be used by two threads at once.
+    """
     if not hasattr(_COPIES, "held"):
         _COPIES.held = WeakKeyDictionary()
     if skeleton not in _COPIES.held:
         _COPIES.held[skeleton] = copy.deepcopy(skeleton)  # without tensors it costs no memory
-    return _COPIES.held[skeleton]
+    network, weights = _COPIES.held[skeleton], {name for name, _ in skeleton.named_parameters()}
+    for name, tensor in tensors.items():
+        owner, _, attribute = name.rpartition(".")
+        held = nn.Parameter(tensor, requires_grad=False) if name in weights else tensor
+        setattr(network.get_submodule(owner), attribute, held)
+    return network
 
 
 def local_weights() -> dict[str, Path]:
@@ -153,7 +161,18 @@ def local_backbone(name: str) -> Local:
     network = name.removeprefix(PREFIX)
     if network not in local_weights():
         raise _absent(network)
-    return Local(network=network).restore_frozen().eval()
+    backbone = Local(network=network).restore_frozen().eval()
+    try:
+        fits = backbone.record(torch.zeros(1, 3, backbone.size, backbone.size)).isfinite().all()
+    except (RuntimeError, AssertionError, ValueError, TypeError):
+        fits = False
+    if not fits:
+        raise CheckpointError(
+            f"takes no images of {backbone.size} pixels",
+            where=f"{PREFIX}{network}",
+            fix="Use another network",
+        )
+    return backbone
 
 
 def _absent(network: str) -> CheckpointError:

@@ -8,13 +8,20 @@ import torch
 
 from metalab.backbones.base import Backbone, seeded_initialisation
 from metalab.backbones.conv4 import Conv4
+from metalab.backbones.frozen import Frozen
+from metalab.backbones.local import Local
 from metalab.backbones.mlp import MLP
 from metalab.backbones.photo import Photo
 from metalab.backbones.resnet12 import ResNet12
 from metalab.config import Config
 
-BACKBONES: dict[str, type[Backbone]] = {"conv4": Conv4, "resnet12": ResNet12, "mlp": MLP, "photo": Photo}
-SHAPE = ("channels", "size", "width", "normalisation")
+BACKBONES: dict[str, type[Backbone]] = {
+    "conv4": Conv4,
+    "resnet12": ResNet12,
+    "mlp": MLP,
+    "photo": Photo,
+    "local": Local,
+}
 
 
 def create_backbone(config: Config) -> Backbone:
@@ -31,7 +38,7 @@ def create_backbone(config: Config) -> Backbone:
 def describe(backbone: Backbone) -> dict[str, Any]:
     """Return the JSON-able description from which :func:`build` makes a backbone of the same shape."""
     family = next(name for name, cls in BACKBONES.items() if type(backbone) is cls)
-    return {"family": family, **{name: getattr(backbone, name) for name in SHAPE}}
+    return {"family": family, **backbone.shape()}
 
 
 def build(description: dict[str, Any]) -> Backbone:
@@ -50,6 +57,8 @@ __all__ = [
     "BACKBONES",
     "MLP",
     "Backbone",
+    "Frozen",
+    "Local",
     "Photo",
     "build",
     "create_backbone",

@@ -20,6 +20,7 @@ from metalab.metalearners import MetaLearner, State, check_options, get_metalear
 from metalab.records import Images, examples
 from metalab.storage import atomic_write
 from metalab.tasks import Examples
+from metalab.threads import one_thread
 
 if TYPE_CHECKING:
     from metalab.picture_model import PictureModel
@@ -43,15 +44,31 @@ class Neighbour:
 class Explanation:
     """Why an image was taken for ``label``: the nearest support examples, and where in the image it is seen.
 
-    ``heatmap`` (height, width) in 0..1, of the map that it was computed on; ``familiarity`` as the threshold
-    of "none of these" judges it.
+    ``probabilities`` (way,) in the order of the model's classes; ``heatmap`` (height, width) in 0..1, of the
+    map that it was computed on; ``familiarity`` as the threshold of "none of these" judges it.
     """
 
     label: Label
-    probability: float
+    probabilities: np.ndarray = field(repr=False)
     familiarity: float
     neighbours: list[Neighbour]
     heatmap: np.ndarray = field(repr=False)
+
+    @property
+    def probability(self) -> float:
+        """The probability of ``label``, 0..1."""
+        return float(self.probabilities.max())
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What a model says of n images: ``probabilities`` (n, way), and whether each is one of the classes.
+
+    ``known`` (n,) bool is None where the support set is too small to tell.
+    """
+
+    probabilities: np.ndarray
+    known: np.ndarray | None
 
 
 @dataclass(frozen=True)
@@ -70,8 +87,7 @@ class AdaptedModel:
 
     def predict_proba(self, images: Images) -> np.ndarray:
         """Return calibrated class probabilities (n, way) of raw images; raises :class:`DataError`."""
-        logits = self._logits(examples(images, self.metalearner.backbone))
-        return F.softmax(logits / self.confidence.temperature, dim=1).cpu().numpy()
+        return self._probabilities(self._features(images)).cpu().numpy()
 
     def predict(self, images: Images, reject: bool = False) -> list[Label | None]:
         """Return the most probable class of each image, as it was labelled.
@@ -79,43 +95,45 @@ class AdaptedModel:
         With ``reject``, None for an image that is none of the classes; raises :class:`ConfigError` where the
         support set is too small to tell.
         """
-        best = self.predict_proba(images).argmax(1)
-        known = self.knows(images) if reject else np.ones(len(best), dtype=bool)
-        return [self.classes[i] if sure else None for i, sure in zip(best, known, strict=True)]
+        if not reject:
+            return [self.classes[i] for i in self.predict_proba(images).argmax(1)]
+        self._threshold()
+        told = self.judge(images)
+        best = told.probabilities.argmax(1)
+        return [self.classes[i] if sure else None for i, sure in zip(best, told.known, strict=True)]
+
+    @one_thread()
+    def judge(self, images: Images) -> Judgement:
+        """Return all of it from one look at raw ``images``; raises :class:`DataError`."""
+        features = self._features(images)
+        known = None
+        if self.confidence.threshold is not None:
+            known = (self._familiarity(features) >= self.confidence.threshold).cpu().numpy()
+        return Judgement(self._probabilities(features).cpu().numpy(), known)
 
     def familiarity(self, images: Images) -> np.ndarray:
         """Return how like the support set each image is (n,): a cosine, -1..1. Raises :class:`DataError`."""
-        support = self._support()
-        with torch.no_grad():
-            x = examples(images, self.metalearner.backbone)
-            return familiarity(self.metalearner, self.state, support, x, len(self.classes)).cpu().numpy()
+        return self._familiarity(self._features(images)).cpu().numpy()
 
     def knows(self, images: Images) -> np.ndarray:
         """Return for each image (n,) whether it is one of the classes. Raises :class:`ConfigError`."""
-        if self.confidence.threshold is None:
-            raise ConfigError(
-                "too few examples to tell what is none of the classes",
-                where="reject",
-                fix="Give two examples of some class, or more",
-            )
-        return self.familiarity(images) >= self.confidence.threshold
+        return self.familiarity(images) >= self._threshold()
 
+    @one_thread()
     def explain(self, image: np.ndarray | Tensor, neighbours: int = 3) -> Explanation:
         """Return why one raw image (H, W) or (H, W, C) is taken for what it is. Raises :class:`DataError`."""
         from metalab.explanation import heatmap
 
         support, one = self._support(), image[None]
-        x = examples(one, self.metalearner.backbone)
-        with torch.no_grad():
-            probabilities = F.softmax(self._logits(x) / self.confidence.temperature, dim=1)[0]
-            held = F.normalize(self.metalearner.features(self.state, support.x), dim=1)
-            likeness = held @ F.normalize(self.metalearner.features(self.state, x), dim=1)[0]
+        features, held = self._features(one), self._extract(support.x)
+        probabilities = self._probabilities(features)[0].cpu().numpy()
+        likeness = F.normalize(held, dim=1) @ F.normalize(features, dim=1)[0]
         best, order = int(probabilities.argmax()), likeness.argsort(descending=True)[:neighbours].tolist()
         near = [Neighbour(i, self.classes[int(support.y[i])], float(likeness[i])) for i in order]
         return Explanation(
             self.classes[best],
-            float(probabilities[best]),
-            float(self.familiarity(one)[0]),
+            probabilities,
+            float(familiarity(held, features, support, len(self.classes))[0]),
             near,
             heatmap(self.metalearner, self.state, one, best),
         )
@@ -174,11 +192,34 @@ class AdaptedModel:
 
         return onnx_bytes(self)
 
-    def _logits(self, x: Tensor) -> Tensor:
-        with torch.no_grad():
-            if self.metalearner.transductive:
-                return self.metalearner.predict(self.state, x)
-            return torch.cat([self.metalearner.predict(self.state, part) for part in x.split(AT_ONCE)])
+    def _features(self, images: Images) -> Tensor:
+        return self._extract(examples(images, self.metalearner.backbone))
+
+    @torch.no_grad()
+    def _extract(self, x: Tensor) -> Tensor:
+        return torch.cat([self.metalearner.features(self.state, part) for part in self._parts(x)])
+
+    @torch.no_grad()
+    def _probabilities(self, features: Tensor) -> Tensor:
+        logits = [self.metalearner.classify(self.state, part) for part in self._parts(features)]
+        return F.softmax(torch.cat(logits) / self.confidence.temperature, dim=1)
+
+    def _parts(self, x: Tensor) -> Sequence[Tensor]:
+        """Return ``x`` in parts that need little memory, unless all must be judged together."""
+        return [x] if self.metalearner.transductive else x.split(AT_ONCE)
+
+    def _familiarity(self, features: Tensor) -> Tensor:
+        support = self._support()
+        return familiarity(self._extract(support.x), features, support, len(self.classes))
+
+    def _threshold(self) -> float:
+        if self.confidence.threshold is None:
+            raise ConfigError(
+                "too few examples to tell what is none of the classes",
+                where="reject",
+                fix="Give two examples of some class, or more",
+            )
+        return self.confidence.threshold
 
     def _support(self) -> Examples:
         if self.support is None:

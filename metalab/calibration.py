@@ -11,9 +11,10 @@ import torch.nn.functional as F
 from scipy.optimize import minimize_scalar
 from torch import Tensor
 
-from metalab.metalearners import MetaLearner, State
+from metalab.metalearners import MetaLearner
 from metalab.metalearners.base import class_means
 from metalab.tasks import Examples, seeded
+from metalab.threads import one_thread
 
 FOLDS = 10
 """Parts of the support set left out in turn; with fewer examples a class, one example of each at most."""
@@ -39,6 +40,7 @@ class Confidence:
     auroc: float | None = None
 
 
+@one_thread()
 @torch.no_grad()
 def calibrate(metalearner: MetaLearner, support: Examples, way: int) -> Confidence:
     """Cross-validate ``support`` (of one task with ``way`` classes) and return what it tells.
@@ -50,9 +52,10 @@ def calibrate(metalearner: MetaLearner, support: Examples, way: int) -> Confiden
     logits, labels, known = [], [], []
     for kept, held in folds_of(support, way):
         state = metalearner.adapt(kept, way)
-        logits.append(metalearner.predict(state, held.x))
+        features = metalearner.features(state, held.x)
+        logits.append(metalearner.classify(state, features))
         labels.append(held.y)
-        known.append(familiarity(metalearner, state, kept, held.x, way))
+        known.append(familiarity(metalearner.features(state, kept.x), features, kept, way))
     if not logits:
         return Confidence()
     outputs, truth = torch.cat(logits).double(), torch.cat(labels)
@@ -64,12 +67,12 @@ def calibrate(metalearner: MetaLearner, support: Examples, way: int) -> Confiden
     return Confidence(temperature, threshold, right, ece, auroc)
 
 
-def familiarity(metalearner: MetaLearner, state: State, support: Examples, x: Tensor, way: int) -> Tensor:
-    """Return how like the support set each of ``x`` is (n,): the cosine to the nearest class mean.
+def familiarity(held: Tensor, features: Tensor, support: Examples, way: int) -> Tensor:
+    """Return how like the support set each of ``features`` is (n,): the cosine to the nearest class mean.
 
-    Of features less the mean of all support features, so that what every image shares does not count.
+    Of features less the mean of ``held``, those of ``support``, so that what every image shares does not
+    count.
     """
-    held, features = metalearner.features(state, support.x), metalearner.features(state, x)
     centre = held.mean(0)
     means = F.normalize(class_means(F.normalize(held - centre, dim=1), support, way), dim=1)
     return (F.normalize(features - centre, dim=1) @ means.t()).max(1).values
@@ -130,12 +133,12 @@ def _threshold(
     for label in range(min(way, CLASSES_LEFT_OUT) if way > 2 else 0):
         kept = without_class(support, label)
         state = metalearner.adapt(kept, way - 1)
-        unknown.append(familiarity(metalearner, state, kept, support.x[support.y == label], way - 1))
+        own, strange = (metalearner.features(state, x) for x in (kept.x, support.x[support.y == label]))
+        unknown.append(familiarity(own, strange, kept, way - 1))
     if not unknown:  # of two classes none can be spared: the least familiar known examples set the limit
         return float(known.quantile(0.05)), None
-    strange = torch.cat(unknown)
-    truth = np.r_[np.ones(len(known)), np.zeros(len(strange))]
-    scores = torch.cat([known, strange]).double().cpu().numpy()
+    truth = np.r_[np.ones(len(known)), np.zeros(sum(map(len, unknown)))]
+    scores = torch.cat([known, *unknown]).double().cpu().numpy()
     false, true, thresholds = roc_curve(truth, scores)
     best = int((true - false)[1:].argmax()) + 1
     following = thresholds[best + 1] if best + 1 < len(thresholds) else thresholds[best]

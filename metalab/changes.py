@@ -63,7 +63,7 @@ def changes(metalearner: MetaLearner, pretrained: Backbone, support: Examples, w
     film = []
     while f"gamma{len(film)}" in end:
         film.append(tuple(end[f"{part}{len(film)}"].float().cpu().numpy() for part in ("gamma", "beta")))
-    before = pretrained.params()
+    before = {} if pretrained is metalearner.backbone else pretrained.params()  # never meta-trained
     return Changes(
         _sentence(metalearner, start, end, layers[:inside], moved, film, len(support.y) // way),
         list(path),

@@ -13,8 +13,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from metalab.adaptation import adapt
-from metalab.choice import adapt_best, ready
+from metalab.choice import adapt_as_asked
 from metalab.errors import ConfigError
 
 
@@ -23,8 +22,8 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
 
     ``fit(X, y)`` takes images (n, H, W), (n, H, W, C) or a list of images of different sizes, as integers
     0..255 or floats 0..1, and adapts the ready model that suits them (``model="auto"``), or the shipped
-    meta-learner or run that ``model`` names. Vectors (n, d), which no backbone knows, are standardised and
-    met by logistic regression. Labels are strings or numbers, two classes or more.
+    meta-learner, run or ``local:`` network that ``model`` names. Vectors (n, d), which no backbone knows,
+    are standardised and met by logistic regression. Labels are strings or numbers, two classes or more.
 
     After ``fit``: ``classes_`` (sorted), ``model_`` (:class:`metalab.AdaptedModel`; None for vectors),
     ``choice_`` (why this model, in words).
@@ -77,15 +76,12 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         labels = np.asarray(y)
         if labels.ndim != 1:
             raise ValueError(f"y must have one label an image, its shape is {labels.shape}")
-        if self.model == "auto":
-            choice = adapt_best(_images(X), labels)
-            self.model_, self.choice_ = choice.model, choice.reason
-        elif isinstance(self.model, str):
-            self.model_, self.choice_ = adapt(ready(self.model), _images(X), labels), "as asked"
-        else:
+        if not isinstance(self.model, str):
             raise ConfigError(
                 "model is a name", where="FewShotClassifier", fix="Use 'auto' or a model's name"
             )
+        choice = adapt_as_asked(_images(X), labels, self.model)
+        self.model_, self.choice_ = choice.model, choice.reason
         return self._sort_classes()
 
     def _sort_classes(self) -> FewShotClassifier:

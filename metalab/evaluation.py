@@ -62,7 +62,7 @@ class Evaluation:
     """A table of results on one list of held-out tasks; ``verdict`` has one sentence a meta-learner.
 
     ``accuracies`` (n_tasks,) of each method, task by task: with them two evaluations on the same tasks can
-    be paired.
+    be paired. ``metric`` names what the rows' ``accuracy`` is: mean IoU for masks, AP50 for boxes.
     """
 
     rows: list[Row]
@@ -73,6 +73,7 @@ class Evaluation:
     split: Split
     seed: int
     accuracies: dict[str, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
+    metric: str = "accuracy"
 
     def as_dict(self) -> dict:
         """Return plain JSON-able data, without ``accuracies``."""
@@ -105,7 +106,8 @@ def evaluate(
             yield item
         else:
             values = item
-    yield tabulate(measured, values, shape, split)
+    of = {learner.application for learner in metalearners.values()}
+    yield tabulate(measured, values, shape, split, metric=application(*of).metric if of else "accuracy")
 
 
 @dataclass(frozen=True)
@@ -164,7 +166,11 @@ def measure(
 
 
 def tabulate(
-    methods: Mapping[str, Measured], values: Mapping[str, np.ndarray], shape: TaskShape, split: Split
+    methods: Mapping[str, Measured],
+    values: Mapping[str, np.ndarray],
+    shape: TaskShape,
+    split: Split,
+    metric: str = "accuracy",
 ) -> Evaluation:
     """Return the table of ``values``, the accuracies of each of ``methods`` on the same tasks (n_tasks,)."""
     rows = [
@@ -185,7 +191,9 @@ def tabulate(
     sentences = " ".join(verdict(row, rows, differences) for row in rows if row.kind == "metalearner")
     if rows and rows[0].tasks < FEW_TASKS:
         sentences += f" Only {rows[0].tasks} tasks were measured: too few to rely on."
-    return Evaluation(rows, differences, sentences, shape.way, shape.shot, split, TEST_SEED, dict(values))
+    return Evaluation(
+        rows, differences, sentences, shape.way, shape.shot, split, TEST_SEED, dict(values), metric
+    )
 
 
 def least_gain(evaluation: Mapping[str, Any], method: str) -> dict[str, Any] | None:

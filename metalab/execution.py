@@ -17,7 +17,6 @@ from __future__ import annotations
 import ctypes
 import functools
 import math
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -31,6 +30,7 @@ from metalab.errors import ConfigError
 from metalab.metalearners import MetaLearner
 from metalab.metalearners.base import score
 from metalab.tasks import Task, TaskBatch
+from metalab.threads import cores
 from metalab.tracing import Replay, Result, batch_gradient, shape_of, task_gradient, vmapped
 
 T = TypeVar("T")
@@ -176,7 +176,7 @@ def task_runner(
     ``tasks`` is about how many meta-gradients of tasks it will compute: whether recordings are worth it.
     """
     accelerated, worth = torch.device(device).type != "cpu", tasks >= WORTH_RECORDING
-    workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    workers = cores()
     if strategy not in ("auto", "threads", "replay") or accelerated or workers == 1:
         yield Runner(strategy, None, accelerated, worth)
         return

@@ -47,6 +47,8 @@ class TaskView:
 
     ``images`` (points, C, H, W) floats 0..1, ``labels`` (points,) indices of ``classes``, ``support``
     (points,) bool, ``seconds``: time that adapting and predicting took, without the other stages.
+    ``examples`` (points, ...) is what the backbone takes where that is no image, as records of photos; it is
+    not kept with runs.
     """
 
     images: NDArray[np.float32]
@@ -55,6 +57,7 @@ class TaskView:
     classes: list[str]
     stages: list[Stage]
     seconds: float
+    examples: NDArray[np.float32] | None = None
 
     @property
     def features(self) -> dict[str, NDArray[np.float32]]:
@@ -64,6 +67,11 @@ class TaskView:
     def stage(self, name: str) -> Stage:
         """Return the stage called ``name``."""
         return next(stage for stage in self.stages if stage.name == name)
+
+    def support_set(self) -> Examples:
+        """Return what was adapted to, as the backbone takes it."""
+        held = self.images if self.examples is None else self.examples
+        return Examples(*(torch.from_numpy(part[self.support]) for part in (held, self.labels)))
 
     def right(self, stage: Stage) -> NDArray[np.bool_]:
         """Return for each query example (n_query,) whether ``stage`` predicts it rightly."""
@@ -145,13 +153,15 @@ def inspect_task(
             logits, loss = both[n_support:], task_loss(both[:n_support], task.support).item()
         stages.append(_stage(name, features, logits, task, loss))
     labels = torch.cat([task.support.y, task.query.y]).cpu().numpy()
+    pictures = pretrained.pictures(x)
     return TaskView(
-        pretrained.pictures(x).float().cpu().numpy(),
+        pictures.float().cpu().numpy(),
         labels,
         np.arange(len(labels)) < n_support,
         classes or [f"class {number + 1}" for number in range(task.way)],
         stages,
         seconds,
+        None if pictures is x else x.float().cpu().numpy(),
     )
 
 

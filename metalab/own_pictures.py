@@ -18,8 +18,8 @@ from torch import Tensor
 
 from metalab.backbones import Backbone
 from metalab.baselines_dense import BOX_BASELINES, MASK_BASELINES
-from metalab.data.annotation import Instance, Picture
-from metalab.data.labelled import as_picture, targets
+from metalab.data.annotation import Picture
+from metalab.data.labelled import pictures_of, targets
 from metalab.data.scenes import SceneSource
 from metalab.errors import DataError, RunError
 from metalab.inspection import TaskView
@@ -79,23 +79,10 @@ def sample_task(application: str, number: int, way: int, shot: int, query: int =
     task = task_at(source, number, "test", TaskShape(way, shot, query), seed=1)
     names = source.class_names("test")
     classes = [names[int(i)] for i in task.classes]
-    parts = []
-    for role, part in (("support", task.support), ("query", task.query)):
-        images = (part.x * 255).round().byte().permute(0, 2, 3, 1).numpy()
-        parts.append(
-            [
-                _scene(f"{role} {i + 1}", image, y.numpy(), classes)
-                for i, (image, y) in enumerate(zip(images, part.y, strict=True))
-            ]
-        )
+    parts = (
+        pictures_of(part, classes, role) for role, part in (("support", task.support), ("query", task.query))
+    )
     return PictureTask(*parts, classes, SCENE_SIZE)
-
-
-def _scene(name: str, image: np.ndarray, y: np.ndarray, classes: list[str]) -> Picture:
-    if y.ndim == 2 and y.shape == image.shape[:2]:
-        return as_picture(name, image, y, classes)
-    held = [Instance(classes[int(row[0])], tuple(map(float, row[1:]))) for row in y if row[0] >= 0]
-    return Picture(name, image, held)
 
 
 def divide(pictures: Sequence[Picture], classes: Sequence[str], shot: int, seed: int = 0) -> PictureTask:

@@ -22,6 +22,7 @@ from metalab.palette import ERROR_BAR, INK, OTHER, OWN
 def evaluation_bars(evaluation: Mapping[str, Any]) -> go.Figure:
     """Draw the evaluation table of a run (its ``evaluation.json``), best on top, with 95 % intervals."""
     rows = sorted(evaluation["rows"], key=lambda row: row["accuracy"])
+    metric = evaluation.get("metric", "accuracy")  # tables of earlier versions have none
     labels = [row["label"] + (" (transductive)" if row["transductive"] else "") for row in rows]
     figure = go.Figure(
         go.Bar(
@@ -41,7 +42,7 @@ def evaluation_bars(evaluation: Mapping[str, Any]) -> go.Figure:
     figure.add_annotation(
         x=1 / evaluation["way"], y=1, yref="paper", yanchor="bottom", text="chance", showarrow=False
     )
-    figure.update_xaxes(range=[0, 1], tickformat=".0%", title_text="query accuracy on held-out tasks")
+    figure.update_xaxes(range=[0, 1], tickformat=".0%", title_text=f"query {metric} on held-out tasks")
     figure.update_yaxes(automargin=True)
     return plain(figure, height=120 + 42 * len(rows))
 

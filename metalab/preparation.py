@@ -28,11 +28,16 @@ def prepare(images: np.ndarray | Tensor, backbone: Backbone) -> Tensor:
             where="data",
             fix="Give (n, H, W), (n, H, W, C) or (n, C, H, W) with 1, 3 or 4 channels",
         )
-    limit = torch.iinfo(x.dtype).max if not x.is_floating_point() else 1
+    limit = 1
+    if not x.is_floating_point() and x.dtype != torch.bool:
+        # Signed integers come from arithmetic, as NumPy's default int64, not from a file of that depth.
+        limit = 255 if x.dtype.is_signed else torch.iinfo(x.dtype).max
     x = x.to(backbone.input_mean.device, torch.float32) / limit
     if not bool(torch.isfinite(x).all()) or float(x.min()) < 0 or float(x.max()) > 1:
         raise DataError(
-            "values are not finite, or floats outside 0..1", where="data", fix="Scale floats to 0..1"
+            "values are not finite, floats outside 0..1, or integers outside 0..255",
+            where="data",
+            fix="Scale them",
         )
     return fit(x, backbone)
 

@@ -75,12 +75,12 @@ class Service:
         content = await self._body(request)
 
         def answer() -> dict[str, Any]:
-            model, image = self.model, [decode(content, "body", Limits())]
-            chances = model.predict_proba(image)[0]
-            known = None if model.confidence.threshold is None else bool(model.knows(image)[0])
+            model = self.model
+            told = model.judge([decode(content, "body", Limits())])
+            chances = told.probabilities[0]
             return {
                 "class": model.classes[int(chances.argmax())],
-                "known": known,
+                "known": None if told.known is None else bool(told.known[0]),
                 "probabilities": [
                     {"class": name, "probability": round(float(chance), 6)}
                     for name, chance in zip(model.classes, chances, strict=True)

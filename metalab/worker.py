@@ -22,6 +22,7 @@ from metalab.errors import MetalabError, StorageError
 from metalab.evaluation import TEST_SEED, Evaluation, evaluate
 from metalab.execution import choose_device
 from metalab.inspection import inspect_task
+from metalab.inspection_pictures import inspect_pictures
 from metalab.metalearners import MetaLearner
 from metalab.mirror import Mirror
 from metalab.pretraining import load_backbone, pretrain, ready_backbone, save_backbone
@@ -103,7 +104,8 @@ def store_view(
     task = task_at(source, 0, "test", shape, TEST_SEED, device)
     names = source.class_names("test")
     classes = None if task.classes is None else [names[int(i)] for i in task.classes]
-    view = inspect_task(learner, pretrained, task, classes)
+    inspect = inspect_task if config.application == "image-classification" else inspect_pictures
+    view = inspect(learner, pretrained, task, classes)
     for name, kept in (("view", view), ("embedding", embed(view.features, "umap"))):
         arrays, metadata = kept.to_arrays()
         run.write_arrays(name, arrays)

@@ -5,9 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import streamlit as st
-import torch
 
-from metalab.tasks import Examples
 from pages.changed import what_changed
 from pages.common import WORDS, embedder, errors_in_place
 from pages.drawn import draw_a_task
@@ -17,8 +15,8 @@ from pages.sheets import task_metrics
 from pages.taskpick import DRAW, HELD_OUT, choose_model, choose_task
 
 if TYPE_CHECKING:
-    from metalab.inspection import TaskView
     from metalab.shipped import Trained
+    from metalab.tasks import Examples
 
 
 @st.fragment
@@ -41,7 +39,7 @@ def adapt_and_see(key: str, version: float) -> None:
         if model.metalearner.transductive:
             st.caption("Transductive: each prediction here depends on all query examples together.")
         moments(view, key)
-        support, classes = support_of(view).to(model.pretrained.input_mean.device), view.classes
+        support, classes = view.support_set().to(model.pretrained.input_mean.device), view.classes
     what_changed(changes(model.metalearner, model.pretrained, support, len(classes)), classes, key)
     buttons = st.columns(2)
     buttons[0].download_button(
@@ -59,11 +57,6 @@ def adapt_and_see(key: str, version: float) -> None:
     ):
         st.session_state.update({"go-model": key, "go-task": st.session_state["number"]})
         st.switch_page("pages/features.py")
-
-
-def support_of(view: TaskView) -> Examples:
-    """Return the support set of ``view``."""
-    return Examples(*(torch.from_numpy(held[view.support]) for held in (view.images, view.labels)))
 
 
 def adapted_model(model: Trained, support: Examples, classes: list[str]) -> bytes:

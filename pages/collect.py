@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from metalab.data.archives import ENDINGS
+
 if TYPE_CHECKING:
     from metalab.data.reading import ImageSet
 
 ZIP, ONE_BY_ONE, PATH, SAMPLE = "A zip", "Class by class", "A path on the server", "Sample photos"
-KINDS = ["png", "jpg", "jpeg", "webp", "bmp", "gif", "tif", "tiff"]
+KINDS = sorted(ending.removeprefix(".") for ending in ENDINGS)
 
 
 @st.cache_resource(show_spinner="Reading the images …", max_entries=4)
 def read_archive(key: str, _content: bytes, name: str) -> ImageSet:
-    """Read an uploaded zip or CSV; once, for all reruns."""
+    """Read an uploaded zip or .npz; once, for all reruns."""
     from metalab.data.reading import read_images
 
     file = io.BytesIO(_content)
@@ -33,36 +35,53 @@ def read_singles(key: str, _files: dict[str, list[tuple[str, bytes]]]) -> ImageS
     return single_images(_files)
 
 
+@st.cache_resource(show_spinner="Reading the images …", max_entries=4)
+def read_path(key: str, path: str) -> ImageSet:
+    """Read a path on the server; once, until :func:`metalab.data.reading.stamp` gives another ``key``."""
+    from metalab.data.reading import read_images
+
+    return read_images(path)
+
+
+@st.cache_resource(show_spinner=False)
+def samples() -> ImageSet:
+    """Cut the sample photos; once, for all reruns."""
+    from metalab.own import sample_photos
+
+    return sample_photos()
+
+
 def collect() -> tuple[str, ImageSet] | None:
     """Let the user bring images; return them with a name for their content, None until there are enough."""
-    from metalab.data.reading import read_images, require_classes
-    from metalab.own import sample_photos
+    from metalab.data.reading import require_classes, stamp
 
     how = st.segmented_control(
         "Images from", [ZIP, ONE_BY_ONE, PATH, SAMPLE], default=ZIP, required=True, key="own-how"
     )
     if how == SAMPLE:
         st.caption("Crops of six photos that come with scikit-image and scikit-learn: to see how it works.")
-        return "sample", sample_photos()
+        return "sample", samples()
     if how == ONE_BY_ONE:
         return class_by_class()
     if how == PATH:
         path = st.text_input(
-            "Folder, zip or CSV",
+            "Folder, zip, CSV or .npz",
             key="own-path",
             placeholder="/data/defects",
-            help="A folder with one sub-folder per class, a zip of such a folder, or a CSV of (path, label).",
+            help="A folder with one sub-folder per class, a zip of such a folder, a CSV of (path, label), or "
+            "a NumPy file with the arrays `images` and `labels`.",
         )
         if not path:
             return None
-        held = require_classes(read_images(path))
-        pixels = [image.tobytes() for image in held.images]
-        return _name(list(zip(held.names, pixels, strict=True))), held
+        key = stamp(path)
+        return key, require_classes(read_path(key, path))
     upload = st.file_uploader(
-        "A zip with one folder per class",
-        type="zip",
+        "A zip with one folder per class, or a NumPy file",
+        type=["zip", "npz"],
         key="own-zip",
-        help="For example `cat/1.png, cat/2.png, dog/1.png …`, also with a CSV of (path, label) inside.",
+        help="A zip: for example `cat/1.png, cat/2.png, dog/1.png …`, also with a CSV of (path, label). "
+        "A `.npz`: the arrays `images` (n, height, width), with channels for colour, and `labels` (n,), as "
+        "`np.savez_compressed` writes them.",
     )
     if upload is None:
         return None

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 @st.cache_resource(show_spinner="Loading the model …", max_entries=8)
 def trained(which: str, version: float = 0.0) -> Trained:
-    """Return a shipped meta-learner or that of a run; ``version`` is the time its file was written."""
-    from metalab.shipped import load_trained
+    """Return a ready meta-learner or that of a run; ``version`` is the time its file was written."""
+    from metalab.choice import ready_trained
 
-    return load_trained(which)
+    return ready_trained(which)
 
 
 @st.cache_resource(show_spinner="Preparing the data …", max_entries=4)
@@ -34,7 +34,7 @@ def source_of(config_json: str, source: str | None = None) -> TaskSource:
 
 def data_settings(config: Config) -> str:
     """Return the part of ``config`` that decides about the data, as the key of :func:`source_of`."""
-    names = ("source", "data", "episodes", "rotations", "image_size", "channels")
+    names = ("application", "source", "data", "episodes", "rotations", "image_size", "channels")
     return Config.create(**{name: getattr(config, name) for name in names}).to_json()
 
 
@@ -64,8 +64,10 @@ def own_view(which: str, version: float, content: bytes, shot: int) -> TaskView:
     """Adapt model ``which`` to an uploaded zip of class folders and look at every moment."""
     from metalab.data.folder import own_task, read_classes
     from metalab.inspection import inspect_task
+    from metalab.records import recorded
 
     model = trained(which, version)
     backbone = model.metalearner.backbone
     classes = read_classes(io.BytesIO(content), backbone.size, backbone.channels)
-    return inspect_task(model.metalearner, model.pretrained, own_task(classes, shot), list(classes))
+    task = recorded(own_task(classes, shot), backbone)
+    return inspect_task(model.metalearner, model.pretrained, task, list(classes))

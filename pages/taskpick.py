@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from metalab.errors import DataError
 from pages.common import WORDS, choose
 from pages.models import data_settings, own_view, sampled_view, source_of, trained
 
@@ -22,13 +21,12 @@ LARGEST = 99_999
 def choose_model() -> tuple[str, float]:
     """Let the user choose what to adapt; return its key and the time of its file.
 
-    Links name it ``?model=``, or ``?run=`` for a run. Raises :class:`DataError` if nothing is trained.
+    Links name it ``?model=``, or ``?run=`` for a run.
     """
+    from metalab.choice import PHOTO
     from metalab.comparison import models
 
-    found = models()
-    if not found:
-        raise DataError("no model is trained yet", fix="Choose a task and train one: page Train")
+    found = models() | {PHOTO: ("Photos: ImageNet features and a ridge head · ready, for own images", 0.0)}
     if asked := st.query_params.get("run"):
         st.session_state["go-model"] = asked
         del st.query_params["run"]
@@ -68,12 +66,19 @@ def choose_task(key: str, version: float, draw: bool = False) -> TaskView | str:
 
     A string instead says that there is none to show: :data:`DRAW`, or :data:`OWN` before the upload.
     """
+    from metalab.choice import PHOTO
+
     config = trained(key, version).config
     places = [HELD_OUT, DIGITS, OWN, DRAW] if config.channels == 1 else [HELD_OUT, OWN]
+    if key == PHOTO:  # it comes without data of its own
+        places = [OWN]
+    places = [place for place in places if draw or place != DRAW]
+    if st.session_state.get("where") not in places:
+        st.session_state.pop("where", None)  # chosen for another model
     where = st.segmented_control(
         "Task from",
-        [place for place in places if draw or place != DRAW],
-        default=HELD_OUT,
+        places,
+        default=places[0],
         required=True,
         key="where",
         help=f"{WORDS['task']} Classes of held-out tasks took no part in training the model.",

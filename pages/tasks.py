@@ -8,7 +8,7 @@ from metalab.config import Config
 from metalab.splits import NAMES, Leakage, SplitSummary, summarise
 from metalab.tasks import SPLITS, Split, TaskShape, task_at
 from pages.common import WORDS, chart, errors_in_place
-from pages.fields import open_form
+from pages.fields import application_field, open_form
 from pages.forms import source_fields, task_fields
 from pages.models import data_settings, source_of
 from pages.taskpick import LARGEST, linked_task, no_such_task
@@ -112,7 +112,8 @@ st.title("Tasks")
 st.caption(f"{WORDS['task']} {WORDS['way']}")
 left, right = st.columns([2, 3], gap="large")
 with left, errors_in_place():
-    config = Config.create(**(source_fields() | task_fields()))
+    chosen = application_field()
+    config = Config.create(**({"application": chosen} | source_fields(chosen) | task_fields()))
     if st.button("Train on this", type="primary", icon=":material/play_arrow:", width="stretch"):
         st.session_state["go-view"] = "New run"
         st.switch_page("pages/train.py")

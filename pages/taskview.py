@@ -1,4 +1,4 @@
-"""How tasks and classes look. An application brings its own ``show``; today there is one, for images."""
+"""How tasks and classes look: each application has its own ``show``."""
 
 from __future__ import annotations
 
@@ -33,7 +33,23 @@ def show_images(task: Task, names: Mapping[int, str]) -> None:
         st.caption(f"{MOST_ROWS} of {task.way} classes shown.")
 
 
-SHOW: dict[str, Callable[[Task, Mapping[int, str]], None]] = {"image-classification": show_images}
+def show_pictures(task: Task, names: Mapping[int, str]) -> None:
+    """Show the support and query pictures with their masks or boxes."""
+    from metalab.data.labelled import pictures_of
+    from pages.pictureshow import cards, legend
+
+    classes = [names[int(number)] for number in task.classes]
+    legend(classes)
+    for role, part in (("Support set", task.support), ("Query set", task.query)):
+        st.markdown(f"**{role}**")
+        cards([[(one.name, one, None)] for one in pictures_of(part, classes)], classes, role)
+
+
+SHOW: dict[str, Callable[[Task, Mapping[int, str]], None]] = {
+    "image-classification": show_images,
+    "segmentation": show_pictures,
+    "detection": show_pictures,
+}
 
 
 def gallery(source: TaskSource, ids: list[int], names: Mapping[int, str]) -> None:

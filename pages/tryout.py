@@ -40,7 +40,6 @@ def try_images(key: str, held: ImageSet, model: AdaptedModel) -> None:
 def answer(image: np.ndarray, held: ImageSet, model: AdaptedModel) -> None:
     """Show one image with its prediction, where in it the class is seen, and the nearest examples."""
     told = model.explain(image)
-    chances = model.predict_proba([image])[0]
     with st.container(border=True):
         left, middle, right = st.columns([1, 2, 2])
         left.image(overlay(image, told), caption="Bright: where the class is seen", width="stretch")
@@ -49,7 +48,9 @@ def answer(image: np.ndarray, held: ImageSet, model: AdaptedModel) -> None:
             middle.markdown(f"#### None of these, probably\nThe nearest class would be **{told.label}**.")
         else:
             middle.markdown(f"#### {told.label} · {told.probability:.0%}")
-        table = pd.DataFrame({"Class": [str(name) for name in model.classes], "Probability": 100 * chances})
+        table = pd.DataFrame(
+            {"Class": [str(name) for name in model.classes], "Probability": 100 * told.probabilities}
+        )
         middle.dataframe(
             table.sort_values("Probability", ascending=False),
             hide_index=True,

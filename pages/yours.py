@@ -18,12 +18,44 @@ if TYPE_CHECKING:
     from metalab.own import CrossRow
 
 
-@st.cache_resource(show_spinner=False, max_entries=8)
-def adapted(key: str, _held: ImageSet) -> Choice:
-    """Adapt the ready model that suits the images best; once, for all reruns."""
-    from metalab.choice import adapt_best
+@st.cache_resource(show_spinner=False)
+def warmed_up() -> None:
+    """Read the ready models, once a server, while the visitor still looks for images."""
+    from metalab.choice import read_ahead
 
-    return adapt_best(_held.images, _held.labels)
+    read_ahead()
+
+
+@st.cache_resource(show_spinner=False, max_entries=8)
+def adapted(key: str, _held: ImageSet, name: str) -> Choice:
+    """Adapt the ready model ``name``, or the one that suits the images best; once, for all reruns."""
+    from metalab.choice import adapt_as_asked
+
+    return adapt_as_asked(_held.images, _held.labels, name)
+
+
+@st.cache_data(show_spinner=False, ttl=60)
+def local_names() -> list[str]:
+    """Return the networks whose weights torchvision or timm left on this machine."""
+    from metalab.backbones.local import PREFIX, local_weights
+
+    return [PREFIX + name for name in sorted(local_weights())]
+
+
+def choose_ready() -> str:
+    """Let the user choose another network where there are any; by itself the page takes what suits."""
+    from metalab.choice import AUTO
+
+    names = local_names()
+    if not names:
+        return AUTO
+    return st.selectbox(
+        "Model",
+        [AUTO, *names],
+        format_func=lambda name: "What suits the images" if name == AUTO else name,
+        key="own-model",
+        help="Networks whose weights torchvision or timm left on this machine can be taken instead.",
+    )
 
 
 @st.cache_resource(show_spinner=False, max_entries=8)
@@ -139,23 +171,27 @@ st.caption(
 )
 with errors_in_place():
     found = collect()
-    if found is not None:
+    if found is None:
+        warmed_up()
+    else:
         key, held = found
         st.subheader("1 · What you brought")
         checked(key, held)
         st.subheader("2 · The adapted model")
+        name = choose_ready()
         with st.spinner("Looking at your images and adapting …"):
-            choice = adapted(key, held)
-        outcome(key, held, choice)
+            choice = adapted(key, held, name)
+        shown = f"{key}-{choice.name}"
+        outcome(shown, held, choice)
         st.subheader("3 · Try it on a new image")
         try_images(key, held, choice.model)
         st.subheader("4 · Features", help="What the model makes of each image, drawn as a point.")
-        view = view_of(key, choice)
+        view = view_of(shown, choice)
         if view is None:
             st.info("Three examples of each class or more are needed: two to learn from, one to judge by.")
         else:
-            picture(view, f"yours-{key}")
+            picture(view, f"yours-{shown}")
         st.subheader("5 · Take it away")
-        take_away(key, choice.model)
+        take_away(shown, choice.model)
 
 embedder()

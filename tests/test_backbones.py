@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from metalab.backbones import BACKBONES, Backbone, build, create_backbone, describe
 from metalab.config import Config
 
-IMAGES = [family for family in BACKBONES if family not in ("mlp", "photo", "pyramid")]
+IMAGES = [family for family in BACKBONES if family not in ("mlp", "photo", "pyramid", "local")]
 """Those of images; the others have tests of their own."""
 
 

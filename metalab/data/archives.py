@@ -7,7 +7,8 @@ import os
 import stat
 import struct
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Literal, Protocol
@@ -228,6 +229,13 @@ class ZipTree:
 
     def read(self, name: str) -> bytes:
         """See :class:`Tree`. Neither the stated size nor the content is trusted: pieces, up to the limit."""
+        where, most = self._at(name), self.limits.bytes_each
+        with self.open(name, most) as read:
+            return read_bounded(read, where, most)
+
+    @contextmanager
+    def open(self, name: str, most: int) -> Iterator[Callable[[int], bytes]]:
+        """Give what reads on in file ``name``, of ``most`` bytes; raises :class:`DataError`, also inside."""
         info, where = self.entries[name], self._at(name)
         if info.flag_bits & 1:
             raise DataError("encrypted with a password", where=where, fix="Zip it without one")
@@ -236,11 +244,11 @@ class ZipTree:
         # Python bounds the memory of no other method while unpacking.
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise DataError(f"packed by method {info.compress_type}", where=where, fix=ORDINARY)
-        if info.file_size > self.limits.bytes_each:
-            raise too_large(where, info.file_size, self.limits.bytes_each)
+        if info.file_size > most:
+            raise too_large(where, info.file_size, most)
         try:
             with self.archive.open(info) as file:
-                return read_bounded(file.read, where, self.limits.bytes_each)
+                yield file.read
         except DataError:
             raise
         except Exception as error:  # zlib.error, BadZipFile, EOFError, struct.error, ...

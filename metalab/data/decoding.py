@@ -41,7 +41,7 @@ def decode_noted(content: bytes, where: str, limits: Limits = LIMITS) -> tuple[n
         raise DataError(f"larger than {limits.bytes_each / 1e6:.0f} MB", where=where, fix="Shrink it")
     try:
         image = Image.open(io.BytesIO(content), formats=FORMATS)
-        _check_shape(image.width, image.height, where, limits)
+        check_shape(image.width, image.height, where, limits)
         if image.format == "JPEG" and content.find(b"\xff\xd9", content.rfind(b"\xff\xda")) < 0:
             raise DataError("the file ends too early", where=where, fix="Copy it again")
         image.draft(None, (limits.side, limits.side))
@@ -64,8 +64,8 @@ def decode_noted(content: bytes, where: str, limits: Limits = LIMITS) -> tuple[n
         raise DataError(_why(content, error), where=where, fix="Replace or remove it") from None
 
 
-def _check_shape(width: int, height: int, where: str, limits: Limits) -> None:
-    """Judge by the header alone, before anything is decoded."""
+def check_shape(width: int, height: int, where: str, limits: Limits) -> None:
+    """Judge a size in pixels before anything is decoded; raises :class:`DataError`."""
     if width * height > limits.pixels:
         most = f"at most {limits.pixels / 1e6:.0f} million"
         raise DataError(f"{width}×{height} pixels, {most}", where=where, fix="Shrink it")

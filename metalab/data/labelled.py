@@ -13,6 +13,7 @@ from torch import Tensor
 from metalab.data.annotation import Instance, Picture
 from metalab.data.annotations_out import IGNORED, class_mask
 from metalab.errors import DataError
+from metalab.tasks import Examples
 
 Target = Literal["masks", "boxes"]
 LEAST_SIDE = 1.0
@@ -73,3 +74,16 @@ def as_picture(name: str, image: np.ndarray, labels: np.ndarray, classes: Sequen
             box = (float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1))
             instances.append(Instance(label, box, mask))
     return Picture(name, image, instances)
+
+
+def pictures_of(part: Examples, classes: Sequence[str], name: str = "picture") -> list[Picture]:
+    """Return examples of a task, with masks (n, height, width) or boxes (n, most, 5), as pictures."""
+    images = (part.x * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
+    found = []
+    for number, (image, y) in enumerate(zip(images, part.y.cpu().numpy(), strict=True), 1):
+        if not part.y.is_floating_point():
+            found.append(as_picture(f"{name} {number}", image, y, classes))
+            continue
+        held = [Instance(classes[int(row[0])], tuple(map(float, row[1:]))) for row in y if row[0] >= 0]
+        found.append(Picture(f"{name} {number}", image, held))
+    return found

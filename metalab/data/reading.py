@@ -1,4 +1,4 @@
-"""Own images from wherever they lie: class folders, a zip, a table of paths and labels, a page's drop area.
+"""Own images from wherever they lie: class folders, a zip, a table, NumPy arrays, a page's drop area.
 
 Nothing from outside is trusted: :class:`Limits` bounds what is read, and nothing is extracted to disk.
 """
@@ -6,6 +6,7 @@ Nothing from outside is trusted: :class:`Limits` bounds what is read, and nothin
 from __future__ import annotations
 
 import hashlib
+import os
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ from metalab.data.archives import (
     printable,
     read_one,
 )
+from metalab.data.arrays import array_images, is_arrays
 from metalab.data.decoding import decode, decode_noted
 from metalab.data.duplicates import find_duplicates, leakage
 from metalab.data.layouts import image_files
@@ -44,6 +46,7 @@ __all__ = [
     "read_images",
     "require_classes",
     "single_images",
+    "stamp",
 ]
 
 LABEL_LENGTH = 100
@@ -73,9 +76,10 @@ class ImageSet:
 
 
 def read_images(path: Path | str | BinaryIO, *, limits: Limits = LIMITS, strict: bool = False) -> ImageSet:
-    """Return the images of a folder, a zip (also an open one) or a CSV of paths and labels.
+    """Return the images of a folder, a zip (also an open one), a CSV of paths and labels, or a .npz.
 
-    Classes are folders, or the labels of a table beside the images. A file that cannot be used is skipped
+    Classes are folders, or the labels of a table beside the images; for arrays see
+    :func:`metalab.data.arrays.array_images`. A file that cannot be used is skipped
     with a note; with ``strict`` it raises. Raises :class:`DataError` when nothing is left, or beyond
     ``limits``: ``bytes_all`` bounds the bytes read, and also those of the images kept.
     """
@@ -95,6 +99,9 @@ def each_image(
 
     Notes go to ``log``, those about classes at the end. Raises :class:`DataError`, as :func:`read_images`.
     """
+    if _is_arrays(path):
+        yield from _each_array(path, limits, log)
+        return
     tree, found = _open(path, limits, log)
     if len(found) > limits.files:
         raise DataError(f"{len(found)} images, at most {limits.files}", where=tree.where, fix="Use fewer")
@@ -121,6 +128,39 @@ def each_image(
         if not count:
             log.note(label, "no image of this class can be used", "warning")
     _note_alike([label for label, count in counts.items() if count], log)
+
+
+def _each_array(
+    path: Path | str | BinaryIO, limits: Limits, log: Log
+) -> Iterator[tuple[str, str, np.ndarray]]:
+    names, where, classes = _Names(log), _where(path), {}
+    file = Path(path) if isinstance(path, str) else path
+    for raw, name, image in array_images(file, where, limits, log):
+        label = classes[raw] = names.clean(raw, f"{where}: {name}")
+        yield label, name, image
+    _note_alike(list(dict.fromkeys(classes.values())), log)
+
+
+def stamp(path: Path | str) -> str:
+    """Return a text that changes when what :func:`read_images` reads at ``path`` does: times and sizes.
+
+    Nothing is decoded, so it is quick. Raises :class:`DataError`.
+    """
+    digest = hashlib.sha256(str(Path(path).absolute()).encode("utf-8", "backslashreplace"))
+    files = [Path(path)]
+    if not _is_arrays(path):
+        tree, found = _open(path, LIMITS, Log())
+        if isinstance(tree, FolderTree):
+            listed = {*tree.files, *(name for _, name in found)}
+            files += [tree.path / name for name in sorted(listed)]
+            digest.update(repr(found).encode())
+    for file in files:
+        try:
+            held = file.stat()
+        except OSError:  # deleted just now: reading will say so
+            continue
+        digest.update(f"{held.st_mtime_ns} {held.st_size} {held.st_ino}\n".encode())
+    return digest.hexdigest()[:16]
 
 
 def single_images(files: Mapping[str, Sequence[tuple[str, bytes]]]) -> ImageSet:
@@ -172,6 +212,10 @@ def require_classes(imageset: ImageSet, least: int = 2) -> ImageSet:
             fix=CLASS_FOLDERS,
         )
     return imageset
+
+
+def _is_arrays(path: Path | str | BinaryIO) -> bool:
+    return is_arrays(_where(path)) and (not isinstance(path, Path | str) or os.path.isfile(path))
 
 
 def _where(path: Path | str | BinaryIO) -> str:

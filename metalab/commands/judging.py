@@ -1,0 +1,73 @@
+"""The command evaluate: trained models, or the ready ones on own images, against every baseline."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from metalab.commands import AddCommand
+from metalab.commands.own import evaluate_own
+from metalab.commands.shown import bar, print_table
+from metalab.errors import ConfigError
+
+
+def add_commands(command: AddCommand) -> None:
+    """Add the command of this module."""
+    evaluate = command("evaluate", _evaluate, "measure a trained model and the baselines on held-out tasks")
+    evaluate.add_argument(
+        "--model",
+        action="append",
+        help="a shipped model's name, or a run's id; give it again to compare several (default: all shipped)",
+    )
+    evaluate.add_argument(
+        "--application",
+        choices=("image-classification",),
+        help="with --data: the ready models for own images",
+    )
+    evaluate.add_argument("--source", help="another source of tasks, such as digits (default: its own)")
+    evaluate.add_argument(
+        "--data", type=Path, help="folder, zip, CSV or .npz (see adapt): everything in it is meta-test"
+    )
+    evaluate.add_argument("--exclude", action="append", default=[], help="an alphabet to leave out")
+    for name in ("way", "shot", "query"):
+        evaluate.add_argument(f"--{name}", type=int, help="default: as the model was trained")
+    evaluate.add_argument("--tasks", type=int, default=600, help="held-out tasks (default: 600)")
+    evaluate.add_argument("--json", action="store_true", help="end with the table as one line of JSON")
+    evaluate.add_argument(
+        "--format", choices=("text", "json", "markdown"), default="text", help="how to print the table"
+    )
+
+
+def _evaluate(arguments: argparse.Namespace) -> int:
+    if arguments.application and not arguments.model:
+        return evaluate_own(arguments)
+    from metalab.backbones import same_weights
+    from metalab.data import create_test_source
+    from metalab.evaluation import Evaluation, evaluate
+    from metalab.shipped import load_trained, shipped
+    from metalab.training import task_shape
+
+    models = {which: load_trained(which) for which in arguments.model or shipped()}
+    first = next(iter(models.values()))
+    for which, trained in models.items():
+        if not same_weights(trained.pretrained, first.pretrained):
+            raise ConfigError(
+                f"stands on another pre-trained backbone than {next(iter(models))!r}",
+                where=which,
+                fix="Evaluate it alone: the baselines are those of one backbone",
+            )
+    asked = {name: getattr(arguments, name) for name in ("way", "shot", "query")}
+    config = first.config.replace(**{k: v for k, v in asked.items() if v is not None})
+    source = create_test_source(config, arguments.source, arguments.data, tuple(arguments.exclude))
+    if arguments.tasks < 2:
+        raise ConfigError("an interval needs at least two tasks", where="--tasks")
+    learners = {which: trained.metalearner for which, trained in models.items()}
+    shape, table = task_shape(config, "test", source), {}
+    with bar() as show:
+        for item in evaluate(learners, first.pretrained, source, shape, arguments.tasks):
+            if isinstance(item, Evaluation):
+                table = item.as_dict()
+            else:
+                show(item)
+    print_table(table, arguments)
+    return 0

@@ -1,0 +1,129 @@
+"""Commands about own data and adapted models: adapt, predict, serve; and evaluating on own images."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from metalab.commands import AddCommand
+from metalab.commands.shown import bar, print_table
+from metalab.errors import ConfigError
+
+
+def add_commands(command: AddCommand) -> None:
+    """Add the commands of this module."""
+    adapt = command("adapt", _adapt, "adapt a trained model to a folder of examples (step 4)")
+    adapt.add_argument(
+        "--model",
+        default="auto",
+        help="photo, a shipped model's name, a run's id, or local:NAME, weights of torchvision or timm "
+        "on this machine (local: lists them; default: auto, what suits the images)",
+    )
+    adapt.add_argument(
+        "--support",
+        required=True,
+        type=Path,
+        metavar="DIR",
+        help="folder or zip with one sub-folder per class, a CSV of (path, label), or a .npz with the arrays "
+        "images (or X) and labels (or y)",
+    )
+    adapt.add_argument("--out", required=True, type=Path, metavar="FILE", help="where the adapted model goes")
+
+    predict = command("predict", _predict, "classify images with an adapted model")
+    predict.add_argument("--model", required=True, type=Path, metavar="FILE", help="written by adapt")
+    predict.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="image files")
+
+    serve = command(
+        "serve", _serve, "answer HTTP requests with an adapted model (/predict, /examples, /health)"
+    )
+    serve.add_argument("model", type=Path, metavar="FILE", help="written by adapt, or downloaded from a page")
+    serve.add_argument(
+        "--host", default="127.0.0.1", help="address to listen on (default: only this machine)"
+    )
+    serve.add_argument("--port", type=int, default=8700, help="(default: 8700)")
+    serve.add_argument("--token-file", type=Path, metavar="FILE", help="requests must bring this file's text")
+    serve.add_argument("--keep", action="store_true", help="write added examples back to FILE")
+    serve.add_argument("--megabytes", type=int, default=20, help="largest request (default: 20)")
+    serve.add_argument("--seconds", type=float, default=10.0, help="longest answer (default: 10)")
+
+
+def _adapt(arguments: argparse.Namespace) -> int:
+    from metalab.choice import AUTO, adapt_as_asked, ready
+    from metalab.data.reading import read_images, require_classes
+
+    if arguments.model != AUTO:
+        ready(arguments.model)  # an unknown one is said before anything is read
+    held = require_classes(read_images(arguments.support, strict=True))
+    choice = adapt_as_asked(held.images, held.labels, arguments.model)
+    model, why = choice.model, f"{choice.model.metalearner.label}: {choice.reason}"
+    model.save(arguments.out)
+    for note in held.notes:
+        print(note, file=sys.stderr)
+    print(f"{arguments.out}: {len(model.classes)} classes from {len(held.labels)} images. {why}")
+    return 0
+
+
+def _predict(arguments: argparse.Namespace) -> int:
+    from metalab.adaptation import load
+    from metalab.data.reading import read_image
+    from metalab.runs import RunStore
+    from metalab.shipped import shipped
+
+    name = str(arguments.model)
+    if not arguments.model.exists() and name in {*shipped(), *(run.id for run in RunStore().list())}:
+        raise ConfigError(
+            f"{name!r} is a meta-learner, not yet adapted to your classes",
+            where="--model",
+            fix=f"First: python -m metalab adapt --model {name} --support DIR --out FILE, then --model FILE",
+        )
+    model = load(arguments.model)
+    told = model.judge([read_image(path) for path in arguments.images])
+    known = [None] * len(arguments.images) if told.known is None else told.known.tolist()
+    for path, probabilities, sure in zip(arguments.images, told.probabilities, known, strict=True):
+        best = int(probabilities.argmax())
+        row = {
+            "image": str(path),
+            "class": model.classes[best],
+            "probability": round(float(probabilities[best]), 4),
+            "known": sure,
+        }
+        print(json.dumps(row, ensure_ascii=False))
+    return 0
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    from metalab.service import MEGABYTE, Service, ServiceLimits, serve
+
+    token = None
+    if arguments.token_file is not None:
+        try:
+            token = arguments.token_file.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"cannot be read ({error})", where=arguments.token_file) from None
+    limits = ServiceLimits(arguments.megabytes * MEGABYTE, arguments.seconds)
+    service = Service(arguments.model, limits, token, arguments.keep)
+    print(f"http://{arguments.host}:{arguments.port}: POST an image to /predict", file=sys.stderr)
+    serve(service, arguments.host, arguments.port)
+    return 0
+
+
+def evaluate_own(arguments: argparse.Namespace) -> int:
+    """Measure the ready models on held-out tasks over own images (``evaluate --application``)."""
+    from metalab.own import evaluate_own
+    from metalab.tasks import TaskShape
+
+    if arguments.data is None:
+        raise ConfigError("which images?", where="--data", fix="Give a folder or zip with a folder per class")
+    shape, table = TaskShape(arguments.way or 5, arguments.shot or 5, arguments.query or 15), {}
+    with bar() as show:
+        for item in evaluate_own(arguments.data, shape, arguments.tasks):
+            if isinstance(item, dict):
+                table = item
+            else:
+                show(item)
+    for note in table.pop("notes"):
+        print(note, file=sys.stderr)
+    print_table(table, arguments)
+    return 0

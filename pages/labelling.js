@@ -66,9 +66,9 @@ function build(root, data) {
     layer.height = canvas.height;
     if (!boxes) for (const stroke of read()) if (stroke[0] < data.classes.length) trace(stroke);
     const counts = data.classes.map((one, i) => [one.name, read().filter((thing) => thing[0] === i).length]);
-    const found = counts.filter(([, count]) => count).map(([name, count]) => `${name}: ${count}`);
-    const unit = boxes ? "boxes" : "brush strokes";
-    said.textContent = found.length ? `On this picture, ${unit} by class: ${found.join(", ")}` : "Nothing labelled here yet.";
+    const found = counts.filter(([, count]) => count).map(([name, count]) => `${count} × ${name}`);
+    const unit = boxes ? "Boxes" : "Brush strokes";
+    said.textContent = found.length ? `${unit} on this picture: ${found.join(", ")}` : "Nothing labelled here yet.";
     for (const thumb of thumbs.children) {
       const labelled = drawnOn(thumb.dataset.id).some((thing) => thing[0] >= 0);
       thumb.classList.toggle("labelled", labelled);

@@ -107,7 +107,7 @@ def metrics(adapted: Adapted, scores: tuple[float, float] | None) -> None:
             )
         st.metric(
             "Time to adapt",
-            f"{1000 * adapted.seconds:.0f} ms",
+            f"{1000 * adapted.seconds:.0f} ms" if adapted.seconds < 1 else f"{adapted.seconds:.1f} s",
             help="Reading the labelled pictures, once.",
             width="content",
         )

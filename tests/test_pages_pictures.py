@@ -196,4 +196,6 @@ def test_no_model_is_said_and_training_offered(
     assert "no ready model" not in said(app)
     choose(app, what="Draw boxes")
     assert "There is no ready model for detection" in said(app)
-    assert any("--application detection" in one.value for one in app.code)
+    assert "--application detection" in said(app)
+    press(app, "Train one")
+    assert app.session_state["draft"]["application"] == "detection"

@@ -51,7 +51,7 @@ def cards(rows: Sequence[Sequence[Cell]], classes: Sequence[str], key: str) -> N
         shown = rows[:MOST]
     body = "".join(f"<div class='ml-card'>{''.join(_figure(c, classes) for c in row)}</div>" for row in shown)
     least = WIDTH * max((len(row) for row in shown), default=1)  # three beside each other fit a phone
-    columns = f"grid-template-columns: repeat(auto-fill, minmax(min(100%, {least}px), 1fr))"
+    columns = f"grid-template-columns: repeat(auto-fit, minmax(min(100%, {least}px), 1fr))"
     st.html(f"{STYLE}<div class='ml-cards' style='{columns}'>{body}</div>")
 
 

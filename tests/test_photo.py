@@ -97,4 +97,5 @@ def test_a_view_of_photos_gives_back_what_was_adapted_to(photo: Photo) -> None:
     y = torch.tensor([0, 1, 0])
     view = inspect_task(learner, photo, recorded(Task(Examples(x[:3], y), Examples(x[3:], y), 2), photo))
     assert view.images.shape == (6, 3, 32, 32)
-    torch.testing.assert_close(view.support_set().x, photo.record(x[:3]))
+    # As many threads as there are give sums of another order.
+    torch.testing.assert_close(view.support_set().x, photo.record(x[:3]), atol=1e-4, rtol=1e-4)

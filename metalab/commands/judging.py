@@ -10,6 +10,8 @@ from metalab.commands.own import evaluate_own
 from metalab.commands.shown import bar, print_table
 from metalab.errors import ConfigError
 
+IMAGES = "image-classification"
+
 
 def add_commands(command: AddCommand) -> None:
     """Add the command of this module."""
@@ -21,8 +23,8 @@ def add_commands(command: AddCommand) -> None:
     )
     evaluate.add_argument(
         "--application",
-        choices=("image-classification",),
-        help="with --data: the ready models for own images",
+        choices=("image-classification", "segmentation", "detection"),
+        help="the shipped models of another application; with --data, the ready ones on own images",
     )
     evaluate.add_argument("--source", help="another source of tasks, such as digits (default: its own)")
     evaluate.add_argument(
@@ -39,15 +41,17 @@ def add_commands(command: AddCommand) -> None:
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
-    if arguments.application and not arguments.model:
+    if arguments.application == IMAGES and not arguments.model:
         return evaluate_own(arguments)
     from metalab.backbones import same_weights
     from metalab.data import create_test_source
     from metalab.evaluation import Evaluation, evaluate
+    from metalab.picture_model import SIZE
     from metalab.shipped import load_trained, shipped
     from metalab.training import task_shape
 
-    models = {which: load_trained(which) for which in arguments.model or shipped()}
+    of = arguments.application or IMAGES
+    models = {which: load_trained(which) for which in arguments.model or shipped(of)}
     first = next(iter(models.values()))
     for which, trained in models.items():
         if not same_weights(trained.pretrained, first.pretrained):
@@ -58,7 +62,10 @@ def _evaluate(arguments: argparse.Namespace) -> int:
             )
     asked = {name: getattr(arguments, name) for name in ("way", "shot", "query")}
     config = first.config.replace(**{k: v for k, v in asked.items() if v is not None})
-    source = create_test_source(config, arguments.source, arguments.data, tuple(arguments.exclude))
+    place = arguments.source
+    if config.application != IMAGES and arguments.data and place is None:
+        place, config = "annotated", config.replace(image_size=SIZE)
+    source = create_test_source(config, place, arguments.data, tuple(arguments.exclude))
     if arguments.tasks < 2:
         raise ConfigError("an interval needs at least two tasks", where="--tasks")
     learners = {which: trained.metalearner for which, trained in models.items()}

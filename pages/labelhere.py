@@ -57,7 +57,7 @@ def _label(kind: Target) -> None:
 def _adapt(kind: Target, pictures: list[Picture], classes: list[str]) -> None:
     """Say what is still missing, else offer to adapt to the labels."""
     from metalab.labelling import require_labels
-    from metalab.own_pictures import PictureTask
+    from metalab.own_pictures import PictureTask, task_key
 
     support = [picture for picture in pictures if picture.instances]
     query = [picture for picture in pictures if not picture.instances]
@@ -68,14 +68,19 @@ def _adapt(kind: Target, pictures: list[Picture], classes: list[str]) -> None:
     if not support:
         row[1].caption("Nothing is labelled yet: one picture is enough to begin.")
         return
-    row[1].caption(
-        f"**{len(support)} of {len(pictures)} pictures labelled**; the other {len(query)} are searched."
-        if query
-        else "**All pictures are labelled**: bring new ones below to search."
+    task = PictureTask(support, query, classes, known=False)
+    before = st.session_state.get(f"labelled-{kind}")
+    words = (
+        f"**{len(support)} of {len(pictures)} pictures labelled**; the model searches the other {len(query)}."
     )
+    if not query:
+        words = "**All pictures are labelled**: bring new ones below to search."
+    if before is not None and task_key(before) != task_key(task) and not pressed:
+        words += " What follows is of earlier labels."
+    row[1].caption(words)
     if pressed:
         require_labels(support, classes)
-        st.session_state[f"labelled-{kind}"] = PictureTask(support, query, classes, known=False)
+        st.session_state[f"labelled-{kind}"] = task
         st.rerun()
 
 

@@ -1,4 +1,4 @@
-"""Labelling pictures in the browser: a component of this app, in labelling.js and labelling.css."""
+"""Labelling pictures in the browser: a component of this app, in labelling*.js and labelling.css."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ if TYPE_CHECKING:
     from metalab.data.labelled import Target
 
 _FOLDER = Path(__file__).parent
+_SCRIPTS = ("labelling_draw.js", "labelling_board.js", "labelling.js")
 _labeller = st.components.v2.component(
     "metalab_labeller",
     html="<div class='labeller'></div>",
     css=(_FOLDER / "labelling.css").read_text(),
-    js=(_FOLDER / "labelling.js").read_text(),
+    js="\n".join((_FOLDER / name).read_text() for name in _SCRIPTS),
 )
 SHOWN = 640
 """Longer side, in pixels, of what the browser gets to see."""

@@ -18,6 +18,7 @@ def place_features(view: TaskView, key: str, measure: str | None) -> None:
     """Show ``view``; ``measure`` names its stages' score, None where there is none to show."""
     from metalab import plots_features
     from metalab.inspection import separation
+    from metalab.plots_pictures import as_in_pictures
     from metalab.plots_separation import score_rows
 
     head = st.columns([2, 3], vertical_alignment="bottom")
@@ -32,7 +33,7 @@ def place_features(view: TaskView, key: str, measure: str | None) -> None:
     )
     with head[1]:
         embedding = embedding_of(view, METHODS[label], label)
-    figure = plots_features.before_after(view, embedding)
+    figure = as_in_pictures(plots_features.before_after(view, embedding), len(view.classes) - 1)
     for title, name in zip(
         figure.layout.annotations, (embedding.stages[0], embedding.stages[-1]), strict=False
     ):

@@ -2,63 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
 import streamlit as st
 
 from pages.common import embedder, errors_in_place
 from pages.picturefeatures import place_features
+from pages.picturemodels import Outcome, choose_model, outcome, view_of
 from pages.pictureshow import legend, metrics, query_cards, support_cards
 from pages.picturesource import FILES, HERE, SAMPLE, picture_task
 from pages.picturesout import LEAST, new_pictures, take_away
 
-if TYPE_CHECKING:
-    from metalab.inspection import TaskView
-    from metalab.own_pictures import Adapted, PictureTask
-    from metalab.picture_model import Prediction
-    from metalab.shipped import Trained
-
 WHAT = {"Paint pixels": "segmentation", "Draw boxes": "detection"}
 WHERE = (SAMPLE, FILES, HERE)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """A task with what was found in its query pictures, and the scores before and after, if known."""
-
-    adapted: Adapted
-    before: list[Prediction]
-    after: list[Prediction]
-    scores: tuple[float, float] | None
-
-
-@st.cache_resource(show_spinner="Loading the model …", max_entries=4)
-def ready(which: str, version: float) -> Trained:
-    """Return a trained meta-learner; ``version`` is the time its file was written."""
-    from metalab.shipped import load_trained
-
-    return load_trained(which)
-
-
-@st.cache_resource(show_spinner=False, max_entries=16)
-def outcome(key: str, which: str, version: float, _task: PictureTask) -> Outcome:
-    """Adapt to a task and look for its classes in the query pictures; once, for all reruns."""
-    from metalab.own_pictures import adapt_task
-
-    model = ready(which, version)
-    adapted = adapt_task(model.metalearner, model.pretrained, _task)
-    names, images = [one.name for one in _task.query], [one.image for one in _task.query]
-    before, after = (one.predict(images, names, LEAST) for one in (adapted.before, adapted.after))
-    known = _task.known and bool(_task.query)
-    scores = (adapted.score(adapted.before), adapted.score(adapted.after)) if known else None
-    return Outcome(adapted, before, after, scores)
-
-
-@st.cache_resource(show_spinner="Looking at features …", max_entries=8)
-def view_of(key: str, which: str, version: float, _adapted: Adapted) -> TaskView:
-    """Look at places before and after adaptation."""
-    return _adapted.view()
 
 
 def chosen(label: str, options: list[str], name: str) -> str:
@@ -67,25 +21,6 @@ def chosen(label: str, options: list[str], name: str) -> str:
     found = st.segmented_control(label, options, default=kept, required=True, key=name)
     st.session_state[f"{name}-kept"] = found
     return found
-
-
-def choose_model(application: str) -> tuple[str, float] | None:
-    """Return a model and the time of its file: the shipped one, or a run; None where there is none."""
-    from metalab.metalearners import get_metalearner
-    from metalab.own_pictures import trained_models
-
-    found = trained_models(application)
-    if not found:
-        what = application.capitalize()
-        st.info(f"There is no ready model for {application} here yet: train one.", icon=":material/info:")
-        st.code(f"python -m metalab train --application {application}", language="bash")
-        st.page_link("pages/train.py", label=f"Train ({what})", icon=":material/play_arrow:")
-        return None
-    names = {key: words or get_metalearner(key).label for key, (words, _) in found.items()}
-    which = next(iter(names))
-    if len(names) > 1:
-        which = st.selectbox("Model", list(names), format_func=names.__getitem__, key=f"model-{application}")
-    return which, found[which][1]
 
 
 @st.fragment

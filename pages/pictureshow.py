@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 SIDE = 320
 """Longer side of a picture on the page, in pixels of its image."""
+WIDTH = 124
+"""Least width of a picture on the page, where there is room."""
 MOST = 8
 """Pictures shown at first."""
 Cell = tuple[str, "Picture", "Sequence[float] | None"]
@@ -22,13 +24,12 @@ Cell = tuple[str, "Picture", "Sequence[float] | None"]
 STYLE = """<style>
 .ml-legend {display: flex; flex-wrap: wrap; gap: 4px 16px; font-size: .875rem}
 .ml-legend span span {display: inline-block; width: .8em; height: .8em; border-radius: 50%; margin-right: 6px}
-.ml-cards {display: flex; flex-wrap: wrap; gap: 14px}
-.ml-card {display: flex; flex-wrap: wrap; gap: 6px; min-width: 0}
-.ml-card figure {margin: 0; width: 186px}
+.ml-cards {display: grid; gap: 14px}
+.ml-card {display: flex; gap: 6px; min-width: 0}
+.ml-card figure {margin: 0; flex: 1 1 0; min-width: 0; max-width: 240px}
 .ml-card img {width: 100%; border-radius: 6px; display: block}
 .ml-card figcaption {font-size: .8rem; line-height: 1.3; margin-top: 2px; overflow-wrap: anywhere}
 .ml-card figcaption span {opacity: .7}
-@media (max-width: 640px) {.ml-card {width: 100%} .ml-card figure {width: calc(50% - 3px)}}
 </style>"""
 
 
@@ -49,7 +50,9 @@ def cards(rows: Sequence[Sequence[Cell]], classes: Sequence[str], key: str) -> N
     if len(rows) > MOST and not st.toggle(f"Show all {len(rows)}", key=f"{key}-all"):
         shown = rows[:MOST]
     body = "".join(f"<div class='ml-card'>{''.join(_figure(c, classes) for c in row)}</div>" for row in shown)
-    st.html(f"{STYLE}<div class='ml-cards'>{body}</div>")
+    least = WIDTH * max((len(row) for row in shown), default=1)  # three beside each other fit a phone
+    columns = f"grid-template-columns: repeat(auto-fit, minmax(min(100%, {least}px), 1fr))"
+    st.html(f"{STYLE}<div class='ml-cards' style='{columns}'>{body}</div>")
 
 
 def _figure(cell: Cell, classes: Sequence[str]) -> str:
@@ -90,18 +93,21 @@ def metrics(adapted: Adapted, scores: tuple[float, float] | None) -> None:
         else "**AP50**: the average precision of boxes over all confidences; a box counts as found when it "
         "shares half its area with the labelled one (COCO). 100 % is perfect."
     )
-    row = st.columns(3)
-    if scores is not None:
-        before, after = (round(100 * one) for one in scores)
-        gain = f"{after - before:+} points" if after != before else None
-        row[0].metric(
-            f"{name} after", f"{after}%", gain, help=f"{words} The difference is to *before*, same pictures."
+    with st.container(horizontal=True, gap="medium"):  # on a phone two side by side
+        if scores is not None:
+            before, after = (round(100 * one) for one in scores)
+            gain = f"{after - before:+} points" if after != before else None
+            said = f"{words} The difference is to *before*, on the same pictures."
+            st.metric(f"{name} after", f"{after}%", gain, help=said, width="content")
+            st.metric(
+                f"{name} before",
+                f"{before}%",
+                help="Frozen pre-trained features and the nearest mean pixel: without any meta-learning.",
+                width="content",
+            )
+        st.metric(
+            "Time to adapt",
+            f"{1000 * adapted.seconds:.0f} ms" if adapted.seconds < 1 else f"{adapted.seconds:.1f} s",
+            help="Reading the labelled pictures, once.",
+            width="content",
         )
-        row[1].metric(
-            f"{name} before",
-            f"{before}%",
-            help="Frozen pre-trained features and the nearest mean pixel: without any meta-learning.",
-        )
-    row[-1 if scores is not None else 0].metric(
-        "Time to adapt", f"{1000 * adapted.seconds:.0f} ms", help="Reading the labelled pictures, once."
-    )

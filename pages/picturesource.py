@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from metalab.data.annotated import AnnotatedSet
     from metalab.own_pictures import PictureTask
 
-SAMPLE, FILES, HERE = "Sample", "Own annotated pictures", "Label pictures here"
+SAMPLE, FILES, HERE = "Sample", "Annotated zip", "Label here"
 SHOT = "Labelled pictures of each class that the model learns from: K of K-shot."
 CLASSES = 5
 """Of a user's classes chosen at first; each costs as much time as the first one."""

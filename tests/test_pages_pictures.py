@@ -98,7 +98,7 @@ def test_sample_tasks_of_both_kinds(open_page: AppTest) -> None:
 
 
 def test_own_annotated_pictures(open_page: AppTest) -> None:
-    app = choose(open_page, what="Draw boxes", where="Own annotated pictures")
+    app = choose(open_page, what="Draw boxes", where="Annotated zip")
     assert "COCO, Pascal VOC" in said(app)
     files: Files = {f"JPEGImages/{i}.jpg": photo(i) for i in range(6)}
     files |= {f"Annotations/{i}.xml": voc_xml(str(i), ("cat", 2, 3, 12, 14)) for i in range(6)}
@@ -125,7 +125,7 @@ def test_own_annotated_pictures(open_page: AppTest) -> None:
 
 
 def test_labels_made_here_with_gaps(open_page: AppTest) -> None:
-    app = choose(open_page, what="Draw boxes", where="Label pictures here")
+    app = choose(open_page, what="Draw boxes", where="Label here")
     upload(
         app,
         "Pictures to label",
@@ -154,7 +154,7 @@ def test_labels_made_here_with_gaps(open_page: AppTest) -> None:
     # Another page and back: pictures, labels and the result are still there.
     app.switch_page("pages/tasks.py").run()
     app.switch_page("pages/pictures.py").run()
-    assert app.button_group(key=WHERE).value == "Label pictures here"
+    assert app.button_group(key=WHERE).value == "Label here"
     assert "1 of 2 pictures labelled" in said(app)
     assert html(app).count("alt='two.png, ") == 2
     # What the browser sends is not trusted.
@@ -196,4 +196,6 @@ def test_no_model_is_said_and_training_offered(
     assert "no ready model" not in said(app)
     choose(app, what="Draw boxes")
     assert "There is no ready model for detection" in said(app)
-    assert any("--application detection" in one.value for one in app.code)
+    assert "--application detection" in said(app)
+    press(app, "Train one")
+    assert app.session_state["draft"]["application"] == "detection"

@@ -9,8 +9,11 @@ import numpy as np
 from PIL import Image, ImageColor
 
 from metalab.data.annotation import Instance, Picture
-from metalab.palette import class_colours
-from metalab.plots_pictures import data_url, described, overlay, picture_grid, reduced
+from metalab.embeddings import embed
+from metalab.inspection import Stage, TaskView
+from metalab.palette import OTHER, class_colours
+from metalab.plots_features import before_after
+from metalab.plots_pictures import as_in_pictures, data_url, described, overlay, picture_grid, reduced
 
 GREY = np.full((40, 80, 3), 128, np.uint8)
 MASK = np.zeros((40, 80), bool)
@@ -44,6 +47,18 @@ def test_words_beside_a_picture() -> None:
     assert described(picture, [0.9, 0.5, 0.4]) == "2 × cat (90%, 40%); dog (50%)"
     assert described(picture) == "2 × cat; dog"
     assert described(Picture("p", GREY)) == "nothing"
+
+
+def test_places_have_the_colours_of_pictures() -> None:
+    features = np.random.default_rng(0).normal(size=(9, 4)).astype(np.float32)
+    labels = np.arange(9) % 3
+    stages = [Stage(name, features, np.eye(3, dtype=np.float32)[[0, 1, 2]], 1.0) for name in ("a", "b")]
+    images = np.zeros((9, 3, 8, 8), np.float32)
+    view = TaskView(images, labels, np.arange(9) < 6, ["ground", "cat", "dog"], stages, 0.1)
+    figure = as_in_pictures(before_after(view, embed(view.features, "pca")), 2)
+    wanted = dict(enumerate([OTHER, *class_colours(2)]))
+    seen = {trace.legendgroup: trace.marker.color for trace in figure.data if "class" in trace.legendgroup}
+    assert seen == {f"class {number}": tone for number, tone in wanted.items()}
 
 
 def test_figures_for_notebooks_and_pages() -> None:

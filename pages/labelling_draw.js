@@ -1,0 +1,57 @@
+// What labels look like: painted strokes, framed boxes, and the brush under the hand.
+
+const LONG = 960; // pixels of the canvas along the longer side
+
+/** Paint the way of `stroke` from its point number `from` on into `layer`. */
+function paintStroke(layer, classes, stroke, from = 0) {
+  const [number, share, points] = stroke;
+  const pen = layer.getContext("2d");
+  const places = points.slice(Math.max(0, from)).map(([x, y]) => [x * layer.width, y * layer.height]);
+  pen.globalCompositeOperation = number < 0 ? "destination-out" : "source-over";
+  pen.strokeStyle = classes[number]?.colour ?? "#000";
+  pen.lineWidth = share * LONG;
+  pen.lineCap = pen.lineJoin = "round";
+  pen.beginPath();
+  for (const place of places) pen.lineTo(...place);
+  if (places.length < 2) pen.lineTo(places[0][0] + 0.1, places[0][1]); // a dot
+  pen.stroke();
+}
+
+/** Draw a box with the name of its class; the white around it shows on any ground. */
+function drawBox(context, one, [, x1, y1, x2, y2]) {
+  const { width, height } = context.canvas;
+  const place = [Math.min(x1, x2) * width, Math.min(y1, y2) * height];
+  const size = [Math.abs(x2 - x1) * width, Math.abs(y2 - y1) * height];
+  for (const [line, colour] of [[8, "#fff"], [5, one.colour]]) {
+    context.lineWidth = line;
+    context.strokeStyle = colour;
+    context.strokeRect(...place, ...size);
+  }
+  context.font = "600 24px sans-serif";
+  const top = place[1] >= 32 ? place[1] - 32 : place[1];
+  context.fillStyle = one.colour;
+  context.fillRect(place[0], top, context.measureText(one.name).width + 14, 32);
+  context.fillStyle = "#fff";
+  context.strokeStyle = "#0009";
+  context.lineWidth = 3;
+  context.strokeText(one.name, place[0] + 7, top + 24);
+  context.fillText(one.name, place[0] + 7, top + 24);
+}
+
+/** Draw the brush at `place`; one that is moved by keys has a cross, to be found again. */
+function drawBrush(context, place, radius, colour, cross) {
+  const [x, y] = [place[0] * context.canvas.width, place[1] * context.canvas.height];
+  for (const [line, tone] of [[5, "#fff"], [2.5, colour]]) {
+    context.lineWidth = line;
+    context.strokeStyle = tone;
+    context.beginPath();
+    context.arc(x, y, radius, 0, 7);
+    if (cross) {
+      context.moveTo(x - 14, y);
+      context.lineTo(x + 14, y);
+      context.moveTo(x, y - 14);
+      context.lineTo(x, y + 14);
+    }
+    context.stroke();
+  }
+}

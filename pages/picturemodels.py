@@ -1,0 +1,66 @@
+"""Models that find things in pictures, adapted to a task; kept by the server for all sessions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from pages.models import trained
+from pages.picturesout import LEAST
+
+if TYPE_CHECKING:
+    from metalab.inspection import TaskView
+    from metalab.own_pictures import Adapted, PictureTask
+    from metalab.picture_model import Prediction
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A task with what was found in its query pictures, and the scores before and after, if known."""
+
+    adapted: Adapted
+    before: list[Prediction]
+    after: list[Prediction]
+    scores: tuple[float, float] | None
+
+
+@st.cache_resource(show_spinner=False, max_entries=16)
+def outcome(key: str, which: str, version: float, _task: PictureTask) -> Outcome:
+    """Adapt to a task and look for its classes in the query pictures; once, for all reruns."""
+    from metalab.own_pictures import adapt_task
+
+    model = trained(which, version)
+    adapted = adapt_task(model.metalearner, model.pretrained, _task)
+    names, images = [one.name for one in _task.query], [one.image for one in _task.query]
+    before, after = (one.predict(images, names, LEAST) for one in (adapted.before, adapted.after))
+    known = _task.known and bool(_task.query)
+    scores = (adapted.score(adapted.before), adapted.score(adapted.after)) if known else None
+    return Outcome(adapted, before, after, scores)
+
+
+@st.cache_resource(show_spinner="Looking at features …", max_entries=8)
+def view_of(key: str, which: str, version: float, _adapted: Adapted) -> TaskView:
+    """Look at places before and after adaptation."""
+    return _adapted.view()
+
+
+def choose_model(application: str) -> tuple[str, float] | None:
+    """Return a model and the time of its file: the shipped one, or a run; None where there is none."""
+    from metalab.metalearners import get_metalearner
+    from metalab.own_pictures import trained_models
+
+    found = trained_models(application)
+    if not found:
+        st.info(f"There is no ready model for {application} here yet: train one.", icon=":material/info:")
+        if st.button("Train one", icon=":material/play_arrow:", type="primary"):
+            st.session_state["draft"] = {"application": application}
+            st.switch_page("pages/train.py")
+        st.caption(f"Or on the command line: `python -m metalab train --application {application}`")
+        return None
+    names = {key: words or get_metalearner(key).label for key, (words, _) in found.items()}
+    which = next(iter(names))
+    if len(names) > 1:
+        which = st.selectbox("Model", list(names), format_func=names.__getitem__, key=f"model-{application}")
+    return which, found[which][1]

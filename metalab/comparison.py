@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from metalab.config import Config
-from metalab.errors import MetalabError
+from metalab.errors import MetalabError, RunError
 from metalab.evaluation import least_gain, mean_interval
 from metalab.runs import Run, RunStore
 
@@ -247,7 +247,8 @@ def _shown(value: Any) -> str:
 
 
 def models(store: RunStore | None = None) -> dict[str, tuple[str, float]]:
-    """Return every trained model: key → (readable name, time of its file); shipped ones first, then runs.
+    """Return every trained classifier of images: key → (readable name, time of its file); shipped ones first,
+    then runs.
 
     Raises :class:`StorageError`.
     """
@@ -259,6 +260,8 @@ def models(store: RunStore | None = None) -> dict[str, tuple[str, float]]:
         for name, model in shipped().items()
     }
     for run in (store or RunStore()).list():
-        with suppress(OSError):  # it has no model yet, or was deleted just now
+        with suppress(OSError, RunError):  # it has no model yet, is damaged, or was deleted just now
+            if run.config.application != "image-classification":
+                continue
             found[run.id] = (f"{run.name} · run of {run.started}", run.checkpoint("best").stat().st_mtime)
     return found

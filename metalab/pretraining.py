@@ -129,6 +129,8 @@ def ready_backbone(config: Config) -> Backbone | None:
     if path == "none" or (config.pretrained == "auto" and not path.is_file()):
         return None
     backbone, asked = load_backbone(path), describe(create_backbone(config))
+    if isinstance(backbone, Pyramid):
+        backbone.size = config.image_size  # it takes any
     held = describe(backbone)
     if held == asked:
         return backbone

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import time
 
+import pytest
+
+from metalab.applications import applications
 from metalab.baselines import BASELINES
 from metalab.config import Config
+from metalab.inspection import TaskView
 from metalab.jobs import LocalBackend
 from metalab.runs import Run, RunStore, Status
 
+APPLICATIONS = applications()
 TINY = {
     "image_size": 16,
     "width": 8,
@@ -39,6 +44,21 @@ def test_run_to_the_end() -> None:
     assert next(row["method"] for row in evaluation["rows"]) == "protonet"
     assert len(evaluation["rows"]) == 1 + len(BASELINES)
     assert evaluation["verdict"]
+
+
+@pytest.mark.parametrize("application", ["segmentation", "detection"])
+def test_runs_of_pictures_to_the_end(application: str) -> None:
+    small = {"width": 8, "pretrain_steps": 3, "validate_every": 3, "validation_tasks": 2, "test_tasks": 2}
+    config = Config.create(application=application, shot=1, query=2, steps=3, **small)
+    run, backend = RunStore().create(config), LocalBackend()
+    backend.submit(run)
+    wait(backend, run, "done")
+    evaluation = run.read_json("evaluation")
+    assert evaluation["metric"] == {"segmentation": "mean IoU", "detection": "AP50"}[application]
+    assert len(evaluation["rows"]) == 1 + len(APPLICATIONS[application].baselines)
+    view = TaskView.from_arrays(run.read_arrays("view"), run.read_json("view"))
+    assert view.classes[0] == "ground"
+    assert [stage.name for stage in view.stages] == ["pre-trained", "adapted"]
 
 
 def test_stop_and_resume() -> None:

@@ -6,12 +6,12 @@ import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from torch import Tensor
 
-from metalab.adaptation import AdaptedModel, Label, label_list
+from metalab.adaptation import AdaptedModel, label_list
 from metalab.adaptation import adapt as adapt_to
 from metalab.backbones import Backbone, create_backbone, seeded_initialisation
 from metalab.config import Config
@@ -24,18 +24,25 @@ from metalab.progress import Progress
 from metalab.tasks import TaskSource
 from metalab.training import Trainer
 
+if TYPE_CHECKING:
+    from metalab.picture_model import PictureModel
+
 OnProgress = Callable[[Progress], Any]
 
 
 @dataclass(frozen=True)
 class TaskResult:
     """What :func:`task_learning` gives: predictions for the test data (n,), labels as given; probabilities
-    (n, way) in the order of ``model.classes``, accuracy in 0..1 (None without test labels), the model."""
+    (n, way) in the order of ``model.classes``, accuracy in 0..1 (None without test labels), the model.
 
-    predictions: list[Label]
-    probabilities: np.ndarray
+    For pictures: predictions as :class:`metalab.picture_model.Prediction`, of which ``probabilities`` holds
+    the scores; accuracy is mean IoU or AP50.
+    """
+
+    predictions: list[Any]
+    probabilities: Any
     accuracy: float | None
-    model: AdaptedModel
+    model: AdaptedModel | PictureModel
 
 
 def create_pretrain_model(
@@ -101,8 +108,14 @@ def task_learning(
     """Adapt to one task and predict.
 
     Images are (n, H, W), (n, H, W, C) arrays or (n, C, H, W) tensors, 0..255 integers or 0..1 floats, of
-    any size; labels are strings or integers. Raises :class:`DataError` saying what does not fit.
+    any size; labels are strings or integers. Segmentation takes lists of images (H, W, 3) uint8 and of masks
+    (H, W) of class numbers, 0 the ground; detection lists of boxes (k, 5): class number, then x1, y1, x2, y2
+    in pixels. Raises :class:`DataError` saying what does not fit.
     """
+    if metalearner.application != "image-classification":
+        from metalab.picture_model import picture_task_learning
+
+        return picture_task_learning(metalearner, train_data, train_labels, test_data, test_labels)
     model = adapt_to(metalearner, train_data, train_labels, calibrated=False)
     probabilities = model.predict_proba(test_data)
     predictions = [model.classes[i] for i in probabilities.argmax(1)]

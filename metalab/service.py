@@ -18,7 +18,7 @@ from starlette.routing import Route
 
 from metalab.adaptation import AdaptedModel, load
 from metalab.data.reading import Limits, decode
-from metalab.errors import MetalabError
+from metalab.errors import CheckpointError, MetalabError
 
 MEGABYTE = 1_000_000
 
@@ -51,7 +51,10 @@ class Service:
         keep: bool = False,
     ) -> None:
         self.path, self.limits, self.token, self.keep = path, limits or ServiceLimits(), token, keep
-        self.model: AdaptedModel = load(path)
+        model = load(path)
+        if not isinstance(model, AdaptedModel):
+            raise CheckpointError("holds no classifier of images", where=path, fix="Use predict for pictures")
+        self.model: AdaptedModel = model
         self.work = ThreadPoolExecutor(max_workers=max(1, (os.cpu_count() or 2) // 2))
         self.waiting, self.changing = 0, threading.Lock()
 

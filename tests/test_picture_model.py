@@ -80,3 +80,29 @@ def test_what_is_refused() -> None:
         adapt_pictures(learner, [picture(5)], size=70)
     with pytest.raises(DataError, match="anything"):
         adapt_pictures(learner, [], size=64)
+
+
+def test_task_learning_of_pictures() -> None:
+    with seeded_initialisation(0):
+        learner = create_metalearner("pixel-r2d2", Pyramid(width=16).eval())
+    train, test = [picture(5), picture(50)], [picture(30)]
+    masks = [one.instances[0].mask.astype(int) for one in (*train, *test)]
+    images = [one.image for one in (*train, *test)]
+    result = metalab.task_learning(learner, images[:2], masks[:2], images[2:], masks[2:])
+    assert result.model.classes == ["1"]
+    assert result.accuracy > 0.5
+    assert metalab.task_learning(learner, images[:2], masks[:2], images[2:]).accuracy is None
+    with pytest.raises(DataError, match=r"train_labels\[0\]"):
+        metalab.task_learning(learner, images[:2], [masks[0][:5], masks[1]], images[2:])
+
+
+def test_task_learning_of_boxes() -> None:
+    with seeded_initialisation(0):
+        learner = create_metalearner("guided-boxes", Pyramid(width=16).eval())
+    images = [picture(5).image, picture(30).image]
+    boxes = [[[3, 5, 10, 35, 40]], [[3, 30, 10, 60, 40]]]
+    result = metalab.task_learning(learner, images[:1], boxes[:1], images[1:], boxes[1:])
+    assert result.model.classes == ["3"]
+    assert 0 <= result.accuracy <= 1
+    with pytest.raises(DataError, match="class, x1, y1, x2, y2"):
+        metalab.task_learning(learner, images[:1], [[[1, 2, 3]]], images[1:])

@@ -6,10 +6,14 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from metalab.commands import AddCommand
 from metalab.commands.shown import bar, print_table
 from metalab.errors import ConfigError
+
+if TYPE_CHECKING:
+    from metalab.picture_model import PictureModel
 
 
 def add_commands(command: AddCommand) -> None:
@@ -22,18 +26,30 @@ def add_commands(command: AddCommand) -> None:
         "on this machine (local: lists them; default: auto, what suits the images)",
     )
     adapt.add_argument(
+        "--application",
+        choices=("image-classification", "segmentation", "detection"),
+        default="image-classification",
+        help="what is learnt from the examples (default: image-classification)",
+    )
+    adapt.add_argument(
         "--support",
         required=True,
         type=Path,
         metavar="DIR",
         help="folder or zip with one sub-folder per class, a CSV of (path, label), or a .npz with the arrays "
-        "images (or X) and labels (or y)",
+        "images (or X) and labels (or y); for masks and boxes COCO, Pascal VOC, or images/ and masks/",
     )
     adapt.add_argument("--out", required=True, type=Path, metavar="FILE", help="where the adapted model goes")
 
-    predict = command("predict", _predict, "classify images with an adapted model")
+    predict = command("predict", _predict, "classify images, or find objects in them, with an adapted model")
     predict.add_argument("--model", required=True, type=Path, metavar="FILE", help="written by adapt")
     predict.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="image files")
+    predict.add_argument(
+        "--masks",
+        type=Path,
+        metavar="DIR",
+        help="of a segmenter: write a PNG of class numbers for each image",
+    )
 
     serve = command(
         "serve", _serve, "answer HTTP requests with an adapted model (/predict, /examples, /health)"
@@ -53,6 +69,8 @@ def _adapt(arguments: argparse.Namespace) -> int:
     from metalab.choice import AUTO, adapt_as_asked, ready
     from metalab.data.reading import read_images, require_classes
 
+    if arguments.application != "image-classification":
+        return _adapt_pictures(arguments)
     if arguments.model != AUTO:
         ready(arguments.model)  # an unknown one is said before anything is read
     held = require_classes(read_images(arguments.support, strict=True))
@@ -65,9 +83,46 @@ def _adapt(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _adapt_pictures(arguments: argparse.Namespace) -> int:
+    from metalab.choice import AUTO
+    from metalab.data.annotated import read_annotated
+    from metalab.picture_model import adapt_pictures
+    from metalab.shipped import load_trained, shipped
+
+    name = next(iter(shipped(arguments.application))) if arguments.model == AUTO else arguments.model
+    learner = load_trained(name).metalearner
+    if learner.application != arguments.application:
+        raise ConfigError(f"is for {learner.application}", where=name, fix="Choose another --model")
+    held = read_annotated(arguments.support)
+    model = adapt_pictures(learner, [picture for picture in held.pictures if picture.instances])
+    model.save(arguments.out)
+    for note in held.notes:
+        print(note, file=sys.stderr)
+    print(f"{arguments.out}: {', '.join(model.classes)}, from {len(held.pictures)} pictures. {learner.label}")
+    return 0
+
+
+def _predict_pictures(model: PictureModel, arguments: argparse.Namespace) -> int:
+    """Print COCO JSON of what is found; with ``--masks`` also write the PNGs."""
+    from metalab.data.reading import read_image
+    from metalab.picture_model import coco_results, mask_file
+    from metalab.storage import atomic_write
+
+    images = [read_image(path) for path in arguments.images]
+    found = model.predict(images, [str(path) for path in arguments.images])
+    if arguments.masks is not None:
+        if model.application != "segmentation":
+            raise ConfigError("this model finds boxes, no masks", where="--masks")
+        for path, one in zip(arguments.images, found, strict=True):
+            atomic_write(arguments.masks / f"{path.stem}.png", mask_file(one, model.classes))
+    print(json.dumps(coco_results(found), ensure_ascii=False))
+    return 0
+
+
 def _predict(arguments: argparse.Namespace) -> int:
     from metalab.adaptation import load
     from metalab.data.reading import read_image
+    from metalab.picture_model import PictureModel
     from metalab.runs import RunStore
     from metalab.shipped import shipped
 
@@ -79,6 +134,8 @@ def _predict(arguments: argparse.Namespace) -> int:
             fix=f"First: python -m metalab adapt --model {name} --support DIR --out FILE, then --model FILE",
         )
     model = load(arguments.model)
+    if isinstance(model, PictureModel):
+        return _predict_pictures(model, arguments)
     told = model.judge([read_image(path) for path in arguments.images])
     known = [None] * len(arguments.images) if told.known is None else told.known.tolist()
     for path, probabilities, sure in zip(arguments.images, told.probabilities, known, strict=True):

@@ -15,10 +15,8 @@ if TYPE_CHECKING:
     from metalab.data.labelled import Target
     from metalab.own_pictures import PictureTask
 
-MOST = 12
-"""Pictures to label, at most: each is sent to the browser."""
-SAMPLE = 7
-"""Number of a task of embedded scenes."""
+MOST = 12  # pictures: each is sent to the browser
+SAMPLE = 7  # number of a task of embedded scenes
 HOW = {
     "masks": "Paint over each object with the brush. Rough is fine; what you leave bare is the ground.",
     "boxes": "Drag a box around each object, from one corner to the opposite one.",
@@ -132,8 +130,7 @@ def _sample() -> None:
     from metalab.own_pictures import sample_task
 
     task = sample_task("segmentation", SAMPLE, 1, 2, 2, 256)
-    shown = enumerate([*task.support, *task.query], 1)
-    held = [labelled_of(f"scene {number}", one.image) for number, one in shown]
+    held = [labelled_of(f"scene {i + 1}", one.image) for i, one in enumerate([*task.support, *task.query])]
     st.session_state["label-pictures"] = {one.id: one for one in held}
     st.session_state["label-names-kept"] = task.classes[0].lower()
 

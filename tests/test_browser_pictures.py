@@ -109,6 +109,9 @@ def test_labels_by_keys_survive_another_page(address: str, page: Page) -> None:
     expect(page.get_by_text("Brush strokes on this picture: 2 × object")).to_be_visible()
     page.keyboard.press("Delete")
     expect(page.get_by_text("Brush strokes on this picture: 1 × object")).to_be_visible()
+    page.keyboard.press("Space")
+    page.keyboard.press("Control+z")  # takes back what is being drawn, and no more
+    expect(page.get_by_text("Brush strokes on this picture: 1 × object")).to_be_visible()
     page.get_by_role("button", name="Take all labels off").click()
     expect(page.get_by_text("Nothing labelled here yet")).to_be_visible()
     page.get_by_role("button", name="Undo the last change").click()

@@ -73,16 +73,18 @@ class PictureTask:
     known: bool = True
 
 
-def sample_task(application: str, number: int, way: int, shot: int, query: int = 4) -> PictureTask:
-    """Return held-out task ``number`` of the embedded scenes. Raises :class:`DataError`."""
-    source = SceneSource(SCENE_SIZE, TARGETS[application])
+def sample_task(
+    application: str, number: int, way: int, shot: int, query: int = 4, size: int = SCENE_SIZE
+) -> PictureTask:
+    """Return held-out task ``number`` of the embedded scenes at ``size``. Raises :class:`DataError`."""
+    source = SceneSource(size, TARGETS[application])
     task = task_at(source, number, "test", TaskShape(way, shot, query), seed=1)
     names = source.class_names("test")
     classes = [names[int(i)] for i in task.classes]
     parts = (
         pictures_of(part, classes, role) for role, part in (("support", task.support), ("query", task.query))
     )
-    return PictureTask(*parts, classes, SCENE_SIZE)
+    return PictureTask(*parts, classes, size)
 
 
 def divide(pictures: Sequence[Picture], classes: Sequence[str], shot: int, seed: int = 0) -> PictureTask:

@@ -8,15 +8,15 @@ import streamlit as st
 
 from pages.collect import KINDS
 from pages.common import errors_in_place
-from pages.labelling import Labelled, labeller, picture_of
+from pages.labelling import Labelled, labelled_of, labeller, picture_of
 
 if TYPE_CHECKING:
     from metalab.data.annotation import Picture
     from metalab.data.labelled import Target
     from metalab.own_pictures import PictureTask
 
-MOST = 12
-"""Pictures to label, at most: each is sent to the browser."""
+MOST = 12  # pictures: each is sent to the browser
+SAMPLE = 7  # number of a task of embedded scenes
 HOW = {
     "masks": "Paint over each object with the brush. Rough is fine; what you leave bare is the ground.",
     "boxes": "Drag a box around each object, from one corner to the opposite one.",
@@ -35,11 +35,15 @@ def label_here(kind: Target) -> PictureTask | None:
 def _label(kind: Target) -> None:
     held = _pictures()
     if not held:
-        st.caption("For example three photos of your desk with the same mug on two of them.")
+        found = [st.session_state.pop(f"labelled-{one}", None) for one in HOW]
+        if any(found):  # it goes with the pictures that were taken away
+            st.rerun()
+        st.caption("For example three photos of your desk with the same mug on two of them. Or try it with")
+        st.button("Sample pictures", icon=":material/shapes:", on_click=_sample)
         return
+    st.session_state.setdefault("label-names", st.session_state.get("label-names-kept", "object"))
     names = st.text_input(
         "Classes",
-        st.session_state.get("label-names-kept", "object"),
         key="label-names",
         help="What is to be found, separated by commas: `cat, dog`. Up to nine.",
     )
@@ -121,18 +125,26 @@ def _pictures() -> list[Labelled]:
     return list(state.get("label-pictures", {}).values())
 
 
+def _sample() -> None:
+    """Take scenes that show the same kind of thing."""
+    from metalab.own_pictures import sample_task
+
+    task = sample_task("segmentation", SAMPLE, 1, 2, 2, 256)
+    held = [labelled_of(f"scene {i + 1}", one.image) for i, one in enumerate([*task.support, *task.query])]
+    st.session_state["label-pictures"] = {one.id: one for one in held}
+    st.session_state["label-names-kept"] = task.classes[0].lower()
+
+
 def _remove(held: list[Labelled]) -> None:
     """Let the user take pictures away again."""
     state = st.session_state
 
     def remove() -> None:
-        gone = {one.id for one in held} if not state["label-gone"] else set(state["label-gone"])
-        for ident in gone:
+        for ident in state["label-gone"] or names:
             state["label-pictures"].pop(ident, None)
         state["label-gone"] = []
 
+    names = {one.id: one.name for one in held}
     with st.popover("Take pictures away", icon=":material/delete:"):
-        names = {one.id: one.name for one in held}
-        st.multiselect("Which ones", list(names), format_func=names.__getitem__, key="label-gone",
-                       placeholder="all of them")  # fmt: skip
+        st.multiselect("Which ones", list(names), [], names.get, key="label-gone", placeholder="all of them")
         st.button("Take away", on_click=remove)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -68,11 +69,14 @@ def labeller(pictures: list[Labelled], classes: list[str], kind: Target) -> dict
 
 def picture_of(name: str, content: bytes) -> Labelled:
     """Return one uploaded file, decoded. Raises :class:`DataError`."""
-    import hashlib
-
     from metalab.data.reading import decode
+
+    return labelled_of(name, decode(content, name))
+
+
+def labelled_of(name: str, image: np.ndarray) -> Labelled:
+    """Return ``image`` (H, W, 3) uint8 ready to be labelled."""
     from metalab.plots_pictures import data_url, reduced
 
-    image = decode(content, name)
-    ident = hashlib.sha256(name.encode() + content).hexdigest()[:12]
+    ident = hashlib.sha256(name.encode() + image.tobytes()).hexdigest()[:12]
     return Labelled(ident, name, image, data_url(reduced(image, SHOWN), 85))

@@ -114,7 +114,7 @@ function makeBoard({ boxes, classes, tool, read, write, undo, choose }) {
       now = null;
       if (read().length) write(read().slice(0, -1));
     } else if (event.key === "Escape") cancel();
-    else if (event.key === "z" && (event.ctrlKey || event.metaKey)) undo();
+    else if (event.key === "z" && (event.ctrlKey || event.metaKey)) now ? cancel() : undo();
     else if (number >= 0 && number < classes.length) choose(number);
     else return;
     event.preventDefault();

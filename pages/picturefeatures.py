@@ -44,6 +44,7 @@ def place_features(view: TaskView, key: str, measure: str | None) -> None:
         "Each point is a place in a picture, its colour what is there; hover to see its surroundings. "
         "Before: the pre-trained backbone with the nearest mean pixel. After: adapted to these pictures. A "
         "cross is a query place that is taken for something else."
+        + ("" if measure else " Here the query places, too, are from the labelled pictures.")
     )
     with st.expander("Numbers"):
         st.dataframe(score_rows(separation(view, embedding)), width="stretch", hide_index=True)

@@ -109,6 +109,9 @@ def test_labels_by_keys_survive_another_page(address: str, page: Page) -> None:
     expect(page.get_by_text("Brush strokes on this picture: 2 × object")).to_be_visible()
     page.keyboard.press("Delete")
     expect(page.get_by_text("Brush strokes on this picture: 1 × object")).to_be_visible()
+    page.keyboard.press("Space")
+    page.keyboard.press("Control+z")  # takes back what is being drawn, and no more
+    expect(page.get_by_text("Brush strokes on this picture: 1 × object")).to_be_visible()
     page.get_by_role("button", name="Take all labels off").click()
     expect(page.get_by_text("Nothing labelled here yet")).to_be_visible()
     page.get_by_role("button", name="Undo the last change").click()
@@ -118,4 +121,14 @@ def test_labels_by_keys_survive_another_page(address: str, page: Page) -> None:
     expect(page.get_by_role("heading", name="Tasks")).to_be_visible()
     page.get_by_test_id("stSidebarNav").get_by_text("Pictures", exact=True).click()
     expect(page.get_by_text("Brush strokes on this picture: 1 × object")).to_be_visible()
+    press(page, "Adapt to these labels")
+    expect(page.get_by_text("Every picture here is labelled")).to_be_visible()
+    page.get_by_test_id("stFileUploader").filter(has_text="New pictures").locator("input").set_input_files(
+        {"name": "new.jpg", "mimeType": "image/jpeg", "buffer": jpeg((250, 200, 40), 150)}
+    )
+    expect(page.locator("img[alt^='new.jpg']")).to_be_visible()
+    settled(page)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download the results").click()
+    assert download.value.suggested_filename == "results.zip"
     no_error(page)

@@ -126,6 +126,11 @@ def test_own_annotated_pictures(open_page: AppTest) -> None:
 
 def test_labels_made_here_with_gaps(open_page: AppTest) -> None:
     app = choose(open_page, what="Draw boxes", where="Label here")
+    press(app, "Sample pictures")
+    assert len(app.session_state["label-pictures"]) == 4
+    assert app.text_input(key="label-names").value not in ("", "object")
+    press(app, "Take away")
+    assert app.session_state["label-pictures"] == {}
     upload(
         app,
         "Pictures to label",

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from metalab.inspection import TaskView
     from metalab.own_pictures import Adapted, PictureTask
     from metalab.picture_model import Prediction
+    from metalab.runs import Run
+
+WHAT = {"Paint pixels": "segmentation", "Draw boxes": "detection"}
 
 
 @dataclass(frozen=True)
@@ -64,3 +67,16 @@ def choose_model(application: str) -> tuple[str, float] | None:
     if len(names) > 1:
         which = st.selectbox("Model", list(names), format_func=names.__getitem__, key=f"model-{application}")
     return which, found[which][1]
+
+
+def pictures_button(run: Run) -> None:
+    """Offer to use the model of ``run`` on *Pictures*, once there is one."""
+    ready = run.checkpoint("best").is_file()
+    if st.button(
+        "Use on pictures", icon=":material/image_search:", disabled=not ready, key=f"pictures-{run.id}"
+    ):
+        of = run.config.application
+        st.session_state.pop("pictures-what", None)
+        st.session_state["pictures-what-kept"] = next(label for label, name in WHAT.items() if name == of)
+        st.session_state[f"model-{of}"] = run.id
+        st.switch_page("pages/pictures.py")

@@ -6,12 +6,11 @@ import streamlit as st
 
 from pages.common import embedder, errors_in_place
 from pages.picturefeatures import place_features
-from pages.picturemodels import Outcome, choose_model, outcome, view_of
+from pages.picturemodels import WHAT, Outcome, choose_model, outcome, view_of
 from pages.pictureshow import legend, metrics, query_cards, support_cards
 from pages.picturesource import FILES, HERE, SAMPLE, picture_task
 from pages.picturesout import LEAST, new_pictures, take_away
 
-WHAT = {"Paint pixels": "segmentation", "Draw boxes": "detection"}
 WHERE = (SAMPLE, FILES, HERE)
 
 

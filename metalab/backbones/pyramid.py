@@ -50,8 +50,8 @@ class Pyramid(Backbone):
         h, found = self.standardise(x).contiguous(memory_format=torch.channels_last), []
         for block in range(len(self.film_channels)):
             name = f"block{block}"
-            # Not stride=2: the gradient of a strided 1×1 convolution of 3 channels-last channels writes beyond
-            # its memory on CPUs (torch 2.13).
+            # Not stride=2: the gradient of a strided 1×1 convolution over 3 channels-last channels writes
+            # beyond its memory on CPUs (torch 2.13).
             skip = F.conv2d(h[:, :, ::2, ::2], params[f"{name}_skip"])
             h = F.conv2d(h, params[f"{name}_conv0"], stride=2, padding=1)
             h = F.relu(self._norm(params, f"{name}_norm0", h))

@@ -68,15 +68,8 @@ def box_targets(boxes: Tensor, way: int, height: int, width: int) -> tuple[Tenso
 def decode_boxes(outputs: Tensor) -> list[Found]:
     """Return the boxes of each picture in ``outputs`` (n, way, 5, h, w): a logit, then the logarithms of the
     distances to the four sides in strides."""
-    n, way, _, height, width = outputs.shape
-    x, y = places(height, width, outputs)
-    sides = outputs[:, :, 1:].clamp(max=6).exp() * STRIDE
-    corners = torch.stack(
-        [x - sides[:, :, 0], y - sides[:, :, 1], x + sides[:, :, 2], y + sides[:, :, 3]], -1
-    ).flatten(2, 3)  # (n, way, places, 4)
-    limit = outputs.new_tensor([width, height, width, height]) * STRIDE
-    corners = torch.minimum(corners.clamp(min=0), limit)
-    scores = outputs[:, :, 0].flatten(2).sigmoid()
+    n, way = outputs.shape[:2]
+    corners, scores = corners_of(outputs)
     best, order = scores.topk(min(CANDIDATES, scores.shape[-1]), dim=-1)
     corners = corners.gather(2, order[..., None].expand(-1, -1, -1, 4))
     found = []
@@ -91,6 +84,20 @@ def decode_boxes(outputs: Tensor) -> list[Found]:
         by_score = points.argsort(descending=True, stable=True)
         found.append(Found(boxes[by_score], points[by_score], numbers[by_score]))
     return found
+
+
+def corners_of(outputs: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the box of every class and place, within the picture: corners (n, way, places, 4) in pixels,
+    scores (n, way, places)."""
+    height, width = outputs.shape[3:]
+    x, y = places(height, width, outputs)
+    sides = outputs[:, :, 1:].clamp(max=6).exp() * STRIDE
+    corners = torch.stack(
+        [x - sides[:, :, 0], y - sides[:, :, 1], x + sides[:, :, 2], y + sides[:, :, 3]], -1
+    ).flatten(2, 3)
+    limit = STRIDE * torch.stack([torch.as_tensor(side, device=x.device) for side in (width, height) * 2])
+    corners = torch.minimum(corners.clamp(min=0), limit.to(corners))
+    return corners, outputs[:, :, 0].flatten(2).sigmoid()
 
 
 def suppress(boxes: Tensor) -> Tensor:

@@ -119,6 +119,16 @@ class PictureModel:
         """Write everything to one safetensors file. Raises :class:`StorageError`."""
         atomic_write(Path(path), self.to_bytes())
 
+    def export(self, path: Path | str) -> None:
+        """Write the model as ONNX: see :func:`metalab.export.onnx_bytes`."""
+        atomic_write(Path(path), self.to_onnx())
+
+    def to_onnx(self) -> bytes:
+        """Return what :meth:`export` writes."""
+        from metalab.export import onnx_bytes
+
+        return onnx_bytes(self)
+
     def to_bytes(self) -> bytes:
         """Return what :meth:`save` writes."""
         tensors = {f"learner.{k}": v for k, v in self.metalearner.state_dict().items()}

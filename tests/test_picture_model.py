@@ -12,6 +12,7 @@ import torch
 import metalab
 from metalab.api import create_metalearner
 from metalab.backbones import Pyramid, seeded_initialisation
+from metalab.boxes import corners_of
 from metalab.data.annotation import Instance, Picture
 from metalab.errors import DataError
 from metalab.picture_model import PictureModel, adapt_pictures, coco_results, mask_file
@@ -106,3 +107,21 @@ def test_task_learning_of_boxes() -> None:
     assert 0 <= result.accuracy <= 1
     with pytest.raises(DataError, match="class, x1, y1, x2, y2"):
         metalab.task_learning(learner, images[:1], [[[1, 2, 3]]], images[1:])
+
+
+@pytest.mark.parametrize("name", ["pixel-r2d2", "guided-masks", "guided-boxes", "anil-boxes", "reweighting"])
+def test_onnx_says_the_same(name: str, tmp_path: Path) -> None:
+    runtime = pytest.importorskip("onnxruntime")
+    model = adapted(name)
+    model.export(tmp_path / "m.onnx")
+    session = runtime.InferenceSession(str(tmp_path / "m.onnx"))
+    for left in (5, 30):
+        image = np.stack([picture(left).image, picture(left + 10).image, picture(left + 20).image])
+        (found,) = session.run(None, {"image": image})
+        outputs = model.outputs(list(image))
+        if model.application == "segmentation":
+            wanted = outputs.softmax(1)
+        else:
+            corners, scores = corners_of(outputs)
+            wanted = torch.cat([scores[..., None], corners / model.size], -1)
+        torch.testing.assert_close(torch.from_numpy(found), wanted, atol=1e-4, rtol=1e-4)

@@ -116,6 +116,8 @@ class Guided(MetaLearner):
 
     def _read(self, state: State, level: Tensor) -> Tensor:
         """Return the values that each place reads from the support set: (n, heads, values, h, w)."""
+        if torch.jit.is_tracing():  # an export takes any number of pictures
+            return self._attend(state, level)
         each = level.shape[2] * level.shape[3] * state["keys"].shape[1]
         read = [self._attend(state, part) for part in level.split(max(1, AT_ONCE // each))]
         return torch.cat(read)
@@ -123,9 +125,8 @@ class Guided(MetaLearner):
     def _attend(self, state: State, level: Tensor) -> Tensor:
         n, _, height, width = level.shape
         sharpness = self.log_sharpness.exp()[:, None, None]
-        weights = torch.baddbmm(
-            state["keys"].new_zeros(()), self._keys(level) * sharpness, state["keys"].transpose(1, 2), beta=0
-        ).softmax(-1)
+        likeness = (self._keys(level) * sharpness) @ state["keys"].transpose(1, 2)
+        weights = likeness.softmax(-1)
         return (weights @ state["values"]).view(HEADS, n, height, width, -1).permute(1, 0, 4, 2, 3)
 
 

@@ -43,11 +43,15 @@ def answer(image: np.ndarray, held: ImageSet, model: AdaptedModel) -> None:
     with st.container(border=True):
         left, middle, right = st.columns([1, 2, 2])
         left.image(overlay(image, told), caption="Bright: where the class is seen", width="stretch")
+        middle.markdown(f"#### {told.label} · {told.probability:.0%}")
         threshold = model.confidence.threshold
         if threshold is not None and told.familiarity < threshold:
-            middle.markdown(f"#### None of these, probably\nThe nearest class would be **{told.label}**.")
-        else:
-            middle.markdown(f"#### {told.label} · {told.probability:.0%}")
+            # A caution, never instead of the answer: with few examples many a right one is unlike them.
+            middle.caption(
+                ":material/help: Unlike your examples: perhaps none of these classes.",
+                help="The fewer and the more varied the examples, the more often this is said of an image "
+                "that does belong. More examples of the class help.",
+            )
         table = pd.DataFrame(
             {"Class": [str(name) for name in model.classes], "Probability": 100 * told.probabilities}
         )
@@ -122,4 +126,8 @@ def take_away(key: str, model: AdaptedModel) -> None:
         help="For any ONNX runtime: raw pixels in, probabilities out, no metalab needed.",
     )
     st.code(SCRIPT, language="python")
-    st.caption("Or serve it: `python -m metalab serve model.safetensors`.")
+    st.caption(
+        "Keep the script beside the model. It imports metalab: with *M* for metalab's folder, run "
+        "`PYTHONPATH=M M/.venv/bin/python predict.py IMAGE…`. Or serve the model from metalab's folder: "
+        "`python -m metalab serve model.safetensors`. The ONNX file needs no metalab."
+    )

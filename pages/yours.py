@@ -63,20 +63,19 @@ def outcome(key: str, held: ImageSet, choice: Choice) -> None:
     )
     row[1].metric("Chance", f"{1 / len(choice.model.classes):.0%}")
     row[2].metric(
-        "Calibration error",
+        "Confidence off by",
         "–" if known.ece is None else f"{100 * known.ece:.0f} points",
-        help="By how much its confidence misses how often it is right (ECE), measured on so few examples "
-        "only roughly.",
+        help="By how much its confidence misses how often it is right (calibration error, ECE); "
+        "with so few examples a rough figure.",
     )
     row[3].metric(
-        "Telling strangers",
+        "Strangers told apart",
         "–" if known.auroc is None else f"{known.auroc:.2f}",
-        help="AUROC of telling *none of these* from known classes, each class left out in turn. 0.5: no "
+        help="How well it tells images of no class of yours, each class left out in turn (AUROC). 0.5: no "
         "better than a coin, 1: perfect.",
     )
     st.caption(
-        f"Model: **{choice.model.metalearner.label}** ({choice.reason}). "
-        f"{recommendation(held.counts(), choice.model)}"
+        f"Model: **{choice.model.metalearner.label}** ({choice.reason}). {recommendation(held.counts())}"
     )
     if st.toggle(
         "Compare with every baseline on your examples",
@@ -140,6 +139,10 @@ with errors_in_place():
         if view is None:
             st.info("Three examples of each class or more are needed: two to learn from, one to judge by.")
         else:
+            st.caption(
+                "A third of each class is kept back here to judge by (*query*). The model in this picture "
+                "learns from the rest, so less of it may be right than of the model above."
+            )
             picture(view, f"yours-{shown}")
         st.subheader("5 · Take it away")
         take_away(shown, choice.model)

@@ -10,6 +10,7 @@ import streamlit as st
 from pages.collect import collect
 from pages.common import embedder, errors_in_place, picture
 from pages.kept import adapted, baselines, duplicates, local_names, view_of, warmed_up
+from pages.more import with_more
 from pages.tryout import take_away, try_images
 
 if TYPE_CHECKING:
@@ -123,8 +124,9 @@ with errors_in_place():
     if found is None:
         warmed_up()
     else:
-        key, held = found
+        brought, held = found
         st.subheader("1 · What you brought")
+        key, held = with_more(brought, held)
         checked(key, held)
         st.subheader("2 · The adapted model")
         name = choose_ready()
@@ -133,7 +135,7 @@ with errors_in_place():
         shown = f"{key}-{choice.name}"
         outcome(shown, held, choice)
         st.subheader("3 · Try it on a new image")
-        try_images(key, held, choice.model)
+        try_images(brought, held, choice.model)
         st.subheader("4 · Features", help="What the model makes of each image, drawn as a point.")
         view = view_of(shown, choice)
         if view is None:

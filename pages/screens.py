@@ -57,7 +57,9 @@ def answers(view: TaskView, stage: Stage, each: int = 8) -> None:
             frame = (RIGHT, "solid") if good[i] else (WRONG, "dashed")
             row.append((view.images[query[i]], *frame, f"taken for symbol {said[i] + 1}"))
         pictures(row, "small")
-    st.caption("First in each row: the example. Then new drawings: solid blue is right, dashed red is wrong.")
+    st.caption(
+        f"First in each row: the example. Then {each} new drawings: solid blue is right, dashed red wrong."
+    )
 
 
 def problem() -> None:

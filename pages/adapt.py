@@ -9,9 +9,9 @@ import streamlit as st
 from pages.changed import what_changed
 from pages.common import WORDS, errors_in_place
 from pages.drawn import draw_a_task
+from pages.drawnfeatures import embedder
 from pages.models import trained
 from pages.moments import moments
-from pages.pictures import embedder
 from pages.sheets import task_metrics
 from pages.taskpick import DRAW, HELD_OUT, choose_model, choose_task
 

@@ -10,9 +10,9 @@ from metalab import plots_features
 from metalab.inspection import separation
 from metalab.plots_separation import score_rows
 from pages.common import chart, errors_in_place
+from pages.drawnfeatures import METHODS, embedder, embedding_of
 from pages.manytasks import many_tasks
 from pages.picked import export, selected
-from pages.pictures import METHODS, embedder, embedding_of
 from pages.taskpick import DIGITS, HELD_OUT, choose_model, choose_task
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import streamlit as st
 
 from metalab import plots, plots_adapt
 from pages.common import WORDS, chart, errors_in_place
-from pages.pictures import instant_embedding, view_key
+from pages.drawnfeatures import instant_embedding, view_key
 from pages.sheets import sheets
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from metalab.palette import RIGHT, WRONG, class_colours
 from metalab.plots import thumbnail
 from pages.charts import steady_chart
 from pages.common import CHART, chart
-from pages.pictures import instant_embedding, view_key
+from pages.drawnfeatures import instant_embedding, view_key
 
 STYLE = """<style>
 .st-key-demo-screen {min-height: 430px}

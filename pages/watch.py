@@ -8,8 +8,8 @@ from metalab.errors import RunError
 from metalab.jobs import LocalBackend
 from metalab.runs import Run, RunStore, Status
 from pages.common import choose, evaluation_table
+from pages.drawnfeatures import picture
 from pages.live import live, stop_or_resume
-from pages.pictures import picture
 
 
 def buttons(run: Run, backend: LocalBackend) -> None:

@@ -9,9 +9,9 @@ import streamlit as st
 
 from pages.collect import collect
 from pages.common import errors_in_place
+from pages.drawnfeatures import embedder, picture
 from pages.kept import adapted, baselines, duplicates, local_names, view_of, warmed_up
 from pages.more import with_more
-from pages.pictures import embedder, picture
 from pages.tryout import take_away, try_images
 
 if TYPE_CHECKING:

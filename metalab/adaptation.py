@@ -85,6 +85,11 @@ class AdaptedModel:
     support: Examples | None = None
     confidence: Confidence = field(default_factory=Confidence)
 
+    def __repr__(self) -> str:
+        """Say what it is in a line: the weights would fill the screen."""
+        examples = "no" if self.support is None else len(self.support.y)
+        return f"AdaptedModel({self.metalearner.label}, classes {self.classes}, {examples} examples)"
+
     def predict_proba(self, images: Images) -> np.ndarray:
         """Return calibrated class probabilities (n, way) of raw images; raises :class:`DataError`."""
         return self._probabilities(self._features(images)).cpu().numpy()

@@ -115,23 +115,21 @@ def _wilson(right: int, n: int) -> tuple[float, float]:
     return share, z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
 
 
-def recommendation(counts: Mapping[str, int], model: AdaptedModel) -> str:
+def recommendation(counts: Mapping[str, int]) -> str:
     """Return in words whether to adapt at once or to meta-train on the user's classes first, and why."""
-    measured = model.confidence.accuracy
-    known = "" if measured is None else f" Held-out examples of yours: {measured:.0%} right."
     if len(counts) < MANY_CLASSES:
         return (
-            f"Adapt at once: meta-training needs {MANY_CLASSES} classes or more to learn from, these are "
-            f"{len(counts)}.{known}"
+            f"It is ready to use: meta-training on your own classes takes {MANY_CLASSES} or "
+            f"more, these are {len(counts)}."
         )
     if min(counts.values()) < MANY_EXAMPLES:
         return (
-            f"Adapt at once: with {len(counts)} classes you could meta-train, but the smallest has "
-            f"{min(counts.values())} images and {MANY_EXAMPLES} are needed.{known}"
+            f"It is ready to use: with {len(counts)} classes you could meta-train, but the smallest has "
+            f"{min(counts.values())} images and {MANY_EXAMPLES} are needed."
         )
     return (
-        f"Adapt at once, then try meta-training: {len(counts)} classes of {MANY_EXAMPLES} images or more "
-        f"allow it, on the page Train with *Own images*; classes held out from it show if it pays.{known}"
+        f"It is ready to use. Then try meta-training: {len(counts)} classes of {MANY_EXAMPLES} images or "
+        "more allow it, on the page Train with *Own images*; classes held out from it show if it pays."
     )
 
 
@@ -161,15 +159,18 @@ def sample_photos(per_class: int = 6) -> ImageSet:
     return ImageSet(images, labels, names, [])
 
 
-SCRIPT = '''"""Classify image files with an adapted model: python predict.py IMAGE..."""
+SCRIPT = '''"""Classify image files: PYTHONPATH=METALAB_FOLDER python predict.py IMAGE..."""
 import sys
+from pathlib import Path
 
 import metalab
 from metalab.data.reading import read_image
 
-model = metalab.load("model.safetensors")
-images = [read_image(path) for path in sys.argv[1:]]
-for path, chances in zip(sys.argv[1:], model.predict_proba(images)):
-    print(path, model.classes[chances.argmax()], f"{chances.max():.0%}")
+model = metalab.load(Path(__file__).with_name("model.safetensors"))
+told = model.judge([read_image(path) for path in sys.argv[1:]])
+for number, (path, chances) in enumerate(zip(sys.argv[1:], told.probabilities)):
+    unlike = told.known is not None and not told.known[number]
+    note = " (unlike the examples: perhaps none of these)" if unlike else ""
+    print(path, model.classes[chances.argmax()], f"{chances.max():.0%}{note}")
 '''
 """What a user runs beside the downloaded model."""

@@ -61,7 +61,8 @@ def accuracy_curves(runs: Mapping[str, History]) -> go.Figure:
 
 
 def _curves(runs: Mapping[str, History], key: str, title: str) -> go.Figure:
-    kind = "train" if any(history.of("train") for history in runs.values()) else "pretrain"
+    begun = any(history.of("train") or history.of("validation") for history in runs.values())
+    kind = "train" if begun else "pretrain"
     figure = go.Figure()
     for (name, history), colour in zip(runs.items(), _colours(runs), strict=True):
         steps, values = history.curve(kind, key)

@@ -19,6 +19,10 @@ def prepare(images: np.ndarray | Tensor, backbone: Backbone) -> Tensor:
     """
     x = images if isinstance(images, Tensor) else torch.from_numpy(np.array(images))
     if x.ndim == 3:
+        if x.shape[2] in (3, 4) and min(x.shape[:2]) > 4:  # else each row would be taken for an image
+            raise DataError(
+                f"shape {tuple(x.shape)} is that of a single image", where="data", fix="Give image[None]"
+            )
         x = x.unsqueeze(1)
     elif x.ndim == 4 and x.shape[1] not in (1, 3, 4) and x.shape[3] in (1, 3, 4):
         x = x.movedim(3, 1)

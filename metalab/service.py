@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
@@ -21,6 +22,7 @@ from metalab.data.reading import Limits, decode
 from metalab.errors import CheckpointError, MetalabError
 
 MEGABYTE = 1_000_000
+USAGE = "send the image file itself as the body: curl --data-binary @IMAGE .../predict"
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ class Service:
             Route("/predict", self.predict, methods=["POST"]),
             Route("/examples", self.add, methods=["POST"]),
         ]
-        handlers: dict[Any, Any] = {Refused: _refused, MetalabError: _wrong}
+        handlers: dict[Any, Any] = {Refused: _refused, MetalabError: _wrong, HTTPException: _no_such}
         return Starlette(routes=routes, exception_handlers=handlers)
 
     async def health(self, request: Request) -> JSONResponse:
@@ -115,6 +117,8 @@ class Service:
         given = request.headers.get("authorization", "").removeprefix("Bearer ")
         if self.token and not hmac.compare_digest(given.encode(), self.token.encode()):
             raise Refused(401, "a token is needed: Authorization: Bearer TOKEN")
+        if request.headers.get("content-type", "").startswith("multipart/"):
+            raise Refused(415, f"a form; {USAGE}")
         parts, size = [], 0
         async for part in request.stream():
             size += len(part)
@@ -139,6 +143,12 @@ class Service:
 
 async def _refused(request: Request, error: Refused) -> JSONResponse:
     return JSONResponse({"error": str(error)}, status_code=error.status)
+
+
+async def _no_such(request: Request, error: HTTPException) -> JSONResponse:
+    """Answer a wrong path or method in words, as JSON like every other answer."""
+    words = f"{error.detail}: there are GET /health, POST /predict and POST /examples?label=NAME"
+    return JSONResponse({"error": words}, status_code=error.status_code, headers=error.headers)
 
 
 async def _wrong(request: Request, error: MetalabError) -> JSONResponse:

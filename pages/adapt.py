@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from pages.changed import what_changed
-from pages.common import WORDS, embedder, errors_in_place
+from pages.common import WORDS, errors_in_place
 from pages.drawn import draw_a_task
+from pages.drawnfeatures import embedder
 from pages.models import trained
 from pages.moments import moments
 from pages.sheets import task_metrics

@@ -86,7 +86,7 @@ def collect() -> tuple[str, ImageSet] | None:
     if upload is None:
         return None
     content = upload.getvalue()
-    key = _name([(upload.name, content)])
+    key = content_name([(upload.name, content)])
     return key, require_classes(read_archive(key, content, upload.name))
 
 
@@ -116,11 +116,14 @@ def class_by_class() -> tuple[str, ImageSet] | None:
     if len(files) < 2:
         st.caption("Drop images into two classes or more.")
         return None
-    key = _name([(f"{name}/{file}", content) for name, held in files.items() for file, content in held])
+    key = content_name(
+        [(f"{name}/{file}", content) for name, held in files.items() for file, content in held]
+    )
     return key, require_classes(read_singles(key, files))
 
 
-def _name(files: list[tuple[str, bytes]]) -> str:
+def content_name(files: list[tuple[str, bytes]]) -> str:
+    """Return a short name that other names or bytes of ``files`` would change."""
     digest = hashlib.sha256()
     for name, content in files:
         digest.update(name.encode())

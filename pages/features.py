@@ -9,7 +9,8 @@ import streamlit as st
 from metalab import plots_features
 from metalab.inspection import separation
 from metalab.plots_separation import score_rows
-from pages.common import METHODS, chart, embedder, embedding_of, errors_in_place
+from pages.common import chart, errors_in_place
+from pages.drawnfeatures import METHODS, embedder, embedding_of
 from pages.manytasks import many_tasks
 from pages.picked import export, selected
 from pages.taskpick import DIGITS, HELD_OUT, choose_model, choose_task

@@ -6,7 +6,8 @@ import streamlit as st
 
 from metalab.jobs import LocalBackend
 from metalab.runs import RunStore
-from pages.common import WORDS, embedder, errors_in_place, evaluation_table, picture
+from pages.common import WORDS, errors_in_place, evaluation_table
+from pages.drawnfeatures import embedder, picture
 from pages.models import data_settings, sampled_view
 from pages.sheets import sheets, task_metrics
 

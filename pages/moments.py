@@ -8,7 +8,8 @@ import numpy as np
 import streamlit as st
 
 from metalab import plots, plots_adapt
-from pages.common import WORDS, chart, errors_in_place, instant_embedding, view_key
+from pages.common import WORDS, chart, errors_in_place
+from pages.drawnfeatures import instant_embedding, view_key
 from pages.sheets import sheets
 
 if TYPE_CHECKING:

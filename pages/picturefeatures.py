@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from pages.common import METHODS, chart, embedding_of, errors_in_place
+from pages.common import chart, errors_in_place
+from pages.drawnfeatures import METHODS, embedding_of
 
 if TYPE_CHECKING:
     from metalab.inspection import TaskView

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.common import embedder, errors_in_place
+from pages.common import errors_in_place
+from pages.drawnfeatures import embedder
 from pages.picturefeatures import place_features
 from pages.picturemodels import WHAT, Outcome, choose_model, outcome, view_of
 from pages.pictureshow import legend, metrics, query_cards, support_cards

@@ -11,7 +11,8 @@ from metalab.inspection import Stage, TaskView
 from metalab.palette import RIGHT, WRONG, class_colours
 from metalab.plots import thumbnail
 from pages.charts import steady_chart
-from pages.common import CHART, chart, instant_embedding, view_key
+from pages.common import CHART, chart
+from pages.drawnfeatures import instant_embedding, view_key
 
 STYLE = """<style>
 .st-key-demo-screen {min-height: 430px}
@@ -56,7 +57,9 @@ def answers(view: TaskView, stage: Stage, each: int = 8) -> None:
             frame = (RIGHT, "solid") if good[i] else (WRONG, "dashed")
             row.append((view.images[query[i]], *frame, f"taken for symbol {said[i] + 1}"))
         pictures(row, "small")
-    st.caption("First in each row: the example. Then new drawings: solid blue is right, dashed red is wrong.")
+    st.caption(
+        f"First in each row: the example. Then {each} new drawings: solid blue is right, dashed red wrong."
+    )
 
 
 def problem() -> None:

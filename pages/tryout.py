@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,11 +11,18 @@ import streamlit as st
 
 from metalab import palette
 from pages.collect import KINDS
-from pages.common import errors_in_place, thumbs
+from pages.common import errors_in_place, thumb
 
 if TYPE_CHECKING:
     from metalab.adaptation import AdaptedModel, Explanation
     from metalab.data.reading import ImageSet
+
+NEAR = (
+    "<style>.ml-near {display: flex; flex-wrap: wrap; gap: 8px} .ml-near figure {width: 84px; margin: 0}"
+    ".ml-near img {width: 76px; border-radius: 4px} .ml-near figcaption {font-size: 13px; line-height: 1.3; "
+    "overflow-wrap: anywhere}</style>"
+)
+"""How the nearest examples stand side by side, each over its class."""
 
 
 def try_images(key: str, held: ImageSet, model: AdaptedModel) -> None:
@@ -43,11 +51,15 @@ def answer(image: np.ndarray, held: ImageSet, model: AdaptedModel) -> None:
     with st.container(border=True):
         left, middle, right = st.columns([1, 2, 2])
         left.image(overlay(image, told), caption="Bright: where the class is seen", width="stretch")
+        middle.markdown(f"#### {told.label} · {told.probability:.0%}")
         threshold = model.confidence.threshold
         if threshold is not None and told.familiarity < threshold:
-            middle.markdown(f"#### None of these, probably\nThe nearest class would be **{told.label}**.")
-        else:
-            middle.markdown(f"#### {told.label} · {told.probability:.0%}")
+            # A caution, never instead of the answer: with few examples many a right one is unlike them.
+            middle.caption(
+                ":material/help: Unlike your examples: perhaps none of these classes.",
+                help="The fewer and the more varied the examples, the more often this is said of an image "
+                "that does belong. More examples of the class help.",
+            )
         table = pd.DataFrame(
             {"Class": [str(name) for name in model.classes], "Probability": 100 * told.probabilities}
         )
@@ -61,19 +73,11 @@ def answer(image: np.ndarray, held: ImageSet, model: AdaptedModel) -> None:
         )
         right.markdown("**Nearest examples**", help="By the cosine of features: 1 is the same direction.")
         near = [
-            "".join(
-                thumbs(
-                    small(held.images[one.number])[None],
-                    palette.OWN,
-                    f"{one.label}, similarity {one.similarity:.2f}",
-                )
-            )
-            + f" {one.similarity:.2f}"
+            f"<figure>{thumb(small(held.images[one.number]), palette.OWN, str(one.label))}"
+            f"<figcaption>{html.escape(str(one.label))}<br>{one.similarity:.2f}</figcaption></figure>"
             for one in told.neighbours
         ]
-        right.html(f"<style>.ml-near img {{width: 72px; border-radius: 4px; margin: 2px}}</style>"
-                   f"<div class='ml-near'>{'&ensp;'.join(near)}</div>")  # fmt: skip
-        right.caption(", ".join(str(one.label) for one in told.neighbours))
+        right.html(f"{NEAR}<div class='ml-near'>{''.join(near)}</div>")
 
 
 def small(image: np.ndarray) -> np.ndarray:
@@ -122,4 +126,8 @@ def take_away(key: str, model: AdaptedModel) -> None:
         help="For any ONNX runtime: raw pixels in, probabilities out, no metalab needed.",
     )
     st.code(SCRIPT, language="python")
-    st.caption("Or serve it: `python -m metalab serve model.safetensors`.")
+    st.caption(
+        "Keep the script beside the model. It imports metalab: with *M* for metalab's folder, run "
+        "`PYTHONPATH=M M/.venv/bin/python predict.py IMAGE…`. Or serve the model from metalab's folder: "
+        "`python -m metalab serve model.safetensors`. The ONNX file needs no metalab."
+    )

@@ -7,7 +7,8 @@ import streamlit as st
 from metalab.errors import RunError
 from metalab.jobs import LocalBackend
 from metalab.runs import Run, RunStore, Status
-from pages.common import choose, evaluation_table, picture
+from pages.common import choose, evaluation_table
+from pages.drawnfeatures import picture
 from pages.fields import IMAGES
 from pages.live import live, stop_or_resume
 from pages.picturemodels import pictures_button

@@ -8,38 +8,16 @@ import pandas as pd
 import streamlit as st
 
 from pages.collect import collect
-from pages.common import embedder, errors_in_place, picture
+from pages.common import errors_in_place
+from pages.drawnfeatures import embedder, picture
+from pages.kept import adapted, baselines, duplicates, local_names, view_of, warmed_up
+from pages.more import with_more
 from pages.tryout import take_away, try_images
 
 if TYPE_CHECKING:
     from metalab.choice import Choice
-    from metalab.data.reading import ImageSet, Note
-    from metalab.inspection import TaskView
+    from metalab.data.reading import ImageSet
     from metalab.own import CrossRow
-
-
-@st.cache_resource(show_spinner=False)
-def warmed_up() -> None:
-    """Read the ready models, once a server, while the visitor still looks for images."""
-    from metalab.choice import read_ahead
-
-    read_ahead()
-
-
-@st.cache_resource(show_spinner=False, max_entries=8)
-def adapted(key: str, _held: ImageSet, name: str) -> Choice:
-    """Adapt the ready model ``name``, or the one that suits the images best; once, for all reruns."""
-    from metalab.choice import adapt_as_asked
-
-    return adapt_as_asked(_held.images, _held.labels, name)
-
-
-@st.cache_data(show_spinner=False, ttl=60)
-def local_names() -> list[str]:
-    """Return the networks whose weights torchvision or timm left on this machine."""
-    from metalab.backbones.local import PREFIX, local_weights
-
-    return [PREFIX + name for name in sorted(local_weights())]
 
 
 def choose_ready() -> str:
@@ -56,32 +34,6 @@ def choose_ready() -> str:
         key="own-model",
         help="Networks whose weights torchvision or timm left on this machine can be taken instead.",
     )
-
-
-@st.cache_resource(show_spinner=False, max_entries=8)
-def baselines(key: str, _choice: Choice) -> list[CrossRow]:
-    """Cross-validate the method and every baseline on the examples."""
-    from metalab.choice import untrained_backbone
-    from metalab.own import cross_validate
-
-    return cross_validate(_choice.model, untrained_backbone(_choice.name), _choice.name)
-
-
-@st.cache_resource(show_spinner=False, max_entries=8)
-def view_of(key: str, _choice: Choice) -> TaskView | None:
-    """Look at features before and after adaptation; a third of each class is kept back as query."""
-    from metalab.choice import untrained_backbone
-    from metalab.own import view_support
-
-    return view_support(_choice.model, untrained_backbone(_choice.name))
-
-
-@st.cache_resource(show_spinner=False, max_entries=8)
-def duplicates(key: str, _held: ImageSet) -> list[Note]:
-    """Find images that are there twice."""
-    from metalab.data.reading import leakage
-
-    return leakage(_held)
 
 
 def checked(key: str, held: ImageSet) -> None:
@@ -113,20 +65,19 @@ def outcome(key: str, held: ImageSet, choice: Choice) -> None:
     )
     row[1].metric("Chance", f"{1 / len(choice.model.classes):.0%}")
     row[2].metric(
-        "Calibration error",
+        "Confidence off by",
         "–" if known.ece is None else f"{100 * known.ece:.0f} points",
-        help="By how much its confidence misses how often it is right (ECE), measured on so few examples "
-        "only roughly.",
+        help="By how much its confidence misses how often it is right (calibration error, ECE); "
+        "with so few examples a rough figure.",
     )
     row[3].metric(
-        "Telling strangers",
+        "Strangers told apart",
         "–" if known.auroc is None else f"{known.auroc:.2f}",
-        help="AUROC of telling *none of these* from known classes, each class left out in turn. 0.5: no "
+        help="How well it tells images of no class of yours, each class left out in turn (AUROC). 0.5: no "
         "better than a coin, 1: perfect.",
     )
     st.caption(
-        f"Model: **{choice.model.metalearner.label}** ({choice.reason}). "
-        f"{recommendation(held.counts(), choice.model)}"
+        f"Model: **{choice.model.metalearner.label}** ({choice.reason}). {recommendation(held.counts())}"
     )
     if st.toggle(
         "Compare with every baseline on your examples",
@@ -174,8 +125,9 @@ with errors_in_place():
     if found is None:
         warmed_up()
     else:
-        key, held = found
+        brought, held = found
         st.subheader("1 · What you brought")
+        key, held = with_more(brought, held)
         checked(key, held)
         st.subheader("2 · The adapted model")
         name = choose_ready()
@@ -184,12 +136,16 @@ with errors_in_place():
         shown = f"{key}-{choice.name}"
         outcome(shown, held, choice)
         st.subheader("3 · Try it on a new image")
-        try_images(key, held, choice.model)
+        try_images(brought, held, choice.model)
         st.subheader("4 · Features", help="What the model makes of each image, drawn as a point.")
         view = view_of(shown, choice)
         if view is None:
             st.info("Three examples of each class or more are needed: two to learn from, one to judge by.")
         else:
+            st.caption(
+                "A third of each class is kept back here to judge by (*query*). The model in this picture "
+                "learns from the rest, so less of it may be right than of the model above."
+            )
             picture(view, f"yours-{shown}")
         st.subheader("5 · Take it away")
         take_away(shown, choice.model)

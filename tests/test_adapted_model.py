@@ -38,6 +38,7 @@ def test_predicts_photos_it_has_not_seen(model: AdaptedModel, query) -> None:
     assert model.predict(images) == labels
     chances = model.predict_proba(images)
     np.testing.assert_allclose(chances.sum(1), 1, atol=1e-6)
+    assert repr(model).endswith(", 24 examples)"), "a line, not the weights"
     assert model.confidence.accuracy > 0.9
     assert model.confidence.auroc > 0.9
 

@@ -62,5 +62,7 @@ def test_says_what_is_wrong() -> None:
         FewShotClassifier().fit(IMAGES[:5], [1] * 5)
     with pytest.raises(ValueError, match="images"):
         FewShotClassifier().fit(IMAGES[:5], DIGITS.target[:5]).predict(np.zeros((2, 4)))
+    with pytest.raises(ValueError, match="single image"):
+        FewShotClassifier().fit(IMAGES[:4], [0, 0, 1, 1]).predict(np.zeros((24, 24, 3), np.uint8))
     with pytest.raises(ValueError, match=r"outside 0\.\.1"):
         FewShotClassifier().fit(IMAGES[:4].astype(float), [0, 0, 1, 1])

@@ -129,6 +129,13 @@ def test_arrays_and_paths(home: Path, tmp_path: Path) -> None:
     app.file_uploader(key=ZIP).upload("mine.npz", file.getvalue(), "application/octet-stream").run()
     assert not app.exception
     assert any("**2 classes, 6 images**" in text.value for text in app.markdown)
+    row = next(box for box in app.text_input if (box.key or "").startswith("more-name-"))
+    row.set_value("both").run()
+    added = app.file_uploader(key=row.key.replace("name", "files"))
+    for number in (6, 7):
+        added.upload(f"{number}.png", drawing(number), "image/png")
+    added.run()
+    assert any("**3 classes, 8 images**" in text.value for text in app.markdown), "a class more"
     app.button_group(key="own-how").set_value("A path on the server").run()
     for name, content in two().items():
         (tmp_path / name).parent.mkdir(exist_ok=True)

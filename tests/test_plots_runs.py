@@ -40,6 +40,8 @@ def test_pre_training_is_drawn_until_meta_training_begins() -> None:
     figure = plots_runs.loss_curves({"a": History([{"kind": "pretrain", "step": 20, "loss": 1.0}])})
     assert "pre-training" in figure.layout.xaxis.title.text
     assert list(figure.data[0].y) == [1.0]
+    begun = plots_runs.accuracy_curves({"a": History([{"kind": "validation", "step": 0, "accuracy": 0.9}])})
+    assert "meta-training" in begun.layout.xaxis.title.text
 
 
 def test_an_event_without_numbers_is_left_out() -> None:

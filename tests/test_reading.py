@@ -554,6 +554,10 @@ def test_single_images() -> None:
     assert images.counts() == {"cat": 1, "dog": 1}
     assert "2.txt: not a readable image" in said(images)
     assert "owl: no image" in said(images)
+    both = images.joined(single_images({"dog": [("4.png", picture(3))], "owl": [("5.png", picture(4))]}))
+    assert both.counts() == {"cat": 1, "dog": 2, "owl": 1}
+    assert both.names == ["1.png", "3.png", "4.png", "5.png"]
+    assert images.counts() == {"cat": 1, "dog": 1}, "the first is as it was"
 
 
 # --- duplicates

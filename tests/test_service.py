@@ -59,8 +59,11 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path
         process.wait()
 
 
-def ask(url: str, body: bytes | None = None, token: str = "secret") -> tuple[int, dict[str, Any]]:
-    request = urllib.request.Request(url, body, {"Authorization": f"Bearer {token}"})
+def ask(
+    url: str, body: bytes | None = None, token: str = "secret", kind: str = "image/png"
+) -> tuple[int, dict[str, Any]]:
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": kind}
+    request = urllib.request.Request(url, body, headers)
     try:
         with urllib.request.urlopen(request, timeout=60) as answer:
             return answer.status, json.load(answer)
@@ -85,6 +88,13 @@ def test_refuses_in_words(served: tuple[str, Path]) -> None:
     assert ask(f"{url}/predict", bytes(2_000_000))[0] == 413
     assert ask(f"{url}/examples", png(4))[0] == 422
     assert ask(f"{url}/examples?label=x", b"")[0] == 422
+    for path, body, status in (("nope", None, 404), ("examples", None, 405)):
+        answered, said = ask(f"{url}/{path}", body)
+        assert answered == status
+        assert "POST /predict" in said["error"]
+    status, said = ask(f"{url}/predict", b"--x", kind="multipart/form-data; boundary=x")
+    assert status == 415
+    assert "--data-binary" in said["error"]
 
 
 def test_adds_examples_and_keeps_them(served: tuple[str, Path]) -> None:

@@ -161,7 +161,8 @@ def _serve(arguments: argparse.Namespace) -> int:
             raise ConfigError(f"cannot be read ({error})", where=arguments.token_file) from None
     limits = ServiceLimits(arguments.megabytes * MEGABYTE, arguments.seconds)
     service = Service(arguments.model, limits, token, arguments.keep)
-    print(f"http://{arguments.host}:{arguments.port}: POST an image to /predict", file=sys.stderr)
+    url = f"http://{arguments.host}:{arguments.port}"
+    print(f"{url}: POST an image to /predict: curl --data-binary @IMAGE {url}/predict", file=sys.stderr)
     serve(service, arguments.host, arguments.port)
     return 0
 

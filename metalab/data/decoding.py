@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from metalab.data.archives import LIMITS, Limits
 from metalab.errors import DataError
@@ -133,4 +133,6 @@ def _why(content: bytes, error: Exception) -> str:
         return "the file ends too early"
     if content[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypavif"):
         return "a HEIC or AVIF photo, not a readable image here"
-    return f"not a readable image ({type(error).__name__})"
+    if isinstance(error, UnidentifiedImageError):
+        return f"not a readable image, none of {', '.join(FORMATS)}"
+    return "a damaged file, not a readable image"

@@ -74,6 +74,11 @@ class ImageSet:
             counts[label] += 1
         return counts
 
+    def joined(self, other: ImageSet) -> ImageSet:
+        """Return these images and those of ``other``, in this order."""
+        pairs = ((self.images, other.images), (self.labels, other.labels), (self.names, other.names))
+        return ImageSet(*([*own, *more] for own, more in pairs), [*self.notes, *other.notes])
+
 
 def read_images(path: Path | str | BinaryIO, *, limits: Limits = LIMITS, strict: bool = False) -> ImageSet:
     """Return the images of a folder, a zip (also an open one), a CSV of paths and labels, or a .npz.

@@ -101,12 +101,11 @@ def application_field() -> str:
     known = applications()
     key = keyed("application", IMAGES)
     before = draft().get("application", IMAGES)
-    chosen = st.segmented_control(
+    chosen = st.selectbox(
         "Application",
         list(known),
         format_func=lambda name: known[name].label,
         key=key,
-        required=True,
         help=Config.model_fields["application"].description,
     )
     if chosen != before:

@@ -18,9 +18,10 @@ st.markdown(
     "ready-made model; it adapts to yours in about a second and shows what changed."
 )
 WAYS = (
-    ("pages/demo.py", "Two-minute demo", ":material/slideshow:", "For anyone: five screens, no jargon."),
+    ("pages/demo.py", "Demo", ":material/slideshow:", "Two minutes, five screens, no jargon."),
     ("pages/yours.py", "Your data", ":material/photo_library:", "A model for your own pictures."),
-    ("pages/tasks.py", "Set up training", ":material/category:", "Choose data, look at it, train."),
+    ("pages/pictures.py", "Pictures", ":material/image_search:", "Find things: pixels or boxes."),
+    ("pages/tasks.py", "Tasks", ":material/category:", "Choose data, look at it, train."),
     ("pages/compare.py", "Compare", ":material/leaderboard:", "Which method is worth it?"),
 )
 for column, (target, label, icon, words) in zip(st.columns(len(WAYS)), WAYS, strict=True):

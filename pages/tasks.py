@@ -74,9 +74,10 @@ def look(config: Config) -> None:
         + "  \n".join(f"**{LABELS[split]}**: {MEANING[split]}" for split in held),
     )
     groups = source.groups(split)
-    turned = config.rotations and config.source != "image-folder" and split == "train"
+    turned = config.rotations and config.source in ("glyphs", "omniglot") and split == "train"
     counted_so = " (a character turned by 90, 180 or 270 degrees counts as one more)" if turned else ""
-    amount = f"{summaries[split].n_classes:,} classes{counted_so} in {len(groups)} groups"
+    inside = f" in {len(groups)} groups" if len(groups) > 1 else ""
+    amount = f"{summaries[split].n_classes:,} classes{counted_so}{inside}"
     st.caption(f"{MEANING[split]} {amount}.")
     tasks, classes, checks = st.tabs(["Sampled tasks", "Classes", "Balance and leakage"])
     names = source.class_names(split)
@@ -101,10 +102,9 @@ def look(config: Config) -> None:
         st.markdown("**Class balance**", help="Every class should have about as many examples as another.")
         chart(class_balance(summaries), "balance", "Examples of each class in each split")
         turned = " Turned by 90, 180 and 270 degrees, each meta-train class counts as four."
-        drawn = "Each example is drawn anew from a pen line, so no class runs out of examples."
-        st.caption(
-            (drawn if source.endless else "") + (turned if config.rotations and source.endless else "")
-        )
+        drawn = "Each example is drawn anew, so no class runs out of examples."
+        turns = config.rotations and config.source == "glyphs"
+        st.caption((drawn if source.endless else "") + (turned if turns else ""))
 
 
 open_form("tasks")

@@ -13,6 +13,7 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 from test_pages import ROOT, home
 
+from metalab.applications import application
 from metalab.config import Config
 from metalab.estimate import Estimate
 from metalab.metalearners import get_metalearner, metalearners
@@ -145,9 +146,35 @@ def test_the_form_has_every_setting(home: Path) -> None:
     app = page("train")
     kinds = (app.number_input, app.toggle, app.selectbox, app.text_input)
     shown = {widget.key for kind in kinds for widget in kind}
-    # application has one value, data belongs to other sources, options to the method.
+    # data belongs to other sources, options to the method.
     missing = {name for name in Config.model_fields if f"set-{name}" not in shown}
-    assert missing == {"application", "data", "options"}
+    assert missing == {"data", "options"}
+
+
+@pytest.mark.parametrize("name", ["segmentation", "detection"])
+def test_another_application_begins_a_form_of_its_own(home: Path, name: str) -> None:
+    app = page("train")
+    app.number_input(key="set-way").set_value(7).run()
+    app.selectbox(key="set-application").set_value(name).run()
+    assert not app.exception
+    assert not app.error
+    assert app.number_input(key="set-way").value == 1
+    assert app.selectbox(key="set-metalearner").value == application(name).defaults["metalearner"]
+    assert app.selectbox(key="set-backbone").options == ["pyramid"]
+    app.selectbox(key="set-source").set_value("annotated").run()
+    assert "needs the path" in words(app, "error")
+    app.selectbox(key="set-application").set_value("image-classification").run()
+    assert not app.error
+    assert app.number_input(key="set-way").value == 5
+
+
+@pytest.mark.parametrize("name", ["segmentation", "detection"])
+def test_tasks_of_pictures_are_shown(home: Path, name: str) -> None:
+    app = page("tasks")
+    app.selectbox(key="set-application").set_value(name).run()
+    assert not app.exception
+    assert not app.error
+    assert "0 classes shared" in words(app, "success")
 
 
 @pytest.mark.parametrize("idle", [True, False])

@@ -23,7 +23,9 @@ def every_metalearner() -> dict[str, type[MetaLearner]]:
     for module in pkgutil.iter_modules(__path__):
         importlib.import_module(f"{__name__}.{module.name}")
     named = (cls for cls in _subclasses(MetaLearner) if "name" in vars(cls))
-    return {cls.name: cls for cls in sorted(named, key=lambda cls: cls.order)}
+    images = MetaLearner.application  # those of images first
+    order = sorted(named, key=lambda cls: (cls.application != images, cls.application, cls.order))
+    return {cls.name: cls for cls in order}
 
 
 def metalearners(application: str = "image-classification") -> dict[str, type[MetaLearner]]:

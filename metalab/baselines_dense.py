@@ -171,7 +171,8 @@ def _trained_head(scratch: bool) -> Baseline:
                     return F.conv2d(level, *head, padding=1).unflatten(1, (task.way, 5))
 
                 def levels(x: Tensor) -> Tensor:
-                    return model.levels(model.params(), x)[1]
+                    # Places of one length: the head's rate does not depend on the scale of features.
+                    return F.normalize(model.levels(model.params(), x)[1], dim=1) * channels**0.5
 
                 held = None if scratch else levels(task.support.x).detach()
                 for _ in range(SCRATCH_STEPS if scratch else HEAD_STEPS):

@@ -98,6 +98,7 @@ def test_lasso_measure_and_export(address: str, page: Page, console: list[str]) 
     plot = page.locator(".js-plotly-plot").first
     expect(plot.get_by_text("PCA, one fit for all stages").first).to_be_visible()
     plot.locator(".modebar-btn[data-title='Lasso Select']").click()
+    plot.evaluate("node => node.scrollIntoView({block: 'center'})")  # the mouse reaches no further
     box = plot.locator(".nsewdrag").first.bounding_box()
     corners = [(0.02, 0.02), (0.98, 0.02), (0.98, 0.98), (0.02, 0.98), (0.02, 0.1)]
     drag(page, box, corners)

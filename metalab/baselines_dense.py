@@ -20,7 +20,8 @@ from metalab.tasks import Task, seeded
 
 PIXELS = 3000
 """Support pixels that a classifier of pixels is fitted to, as many of each class as possible."""
-SCRATCH_STEPS, SCRATCH_RATE = 100, 1e-3
+SCRATCH_STEPS, SCRATCH_RATE = 100, 3e-3
+"""This rate, and those below, chosen on meta-validation."""
 HEAD_STEPS, HEAD_RATE = 200, 1e-3
 NEIGHBOURS = 5
 

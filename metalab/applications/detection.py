@@ -13,6 +13,6 @@ APPLICATION = Application(
     sources=("scenes", "annotated"),
     backbones=("pyramid",),
     baselines=BOX_BASELINES,
-    defaults={**segmentation.APPLICATION.defaults, "metalearner": "guided-boxes", "test_tasks": 200},
+    defaults={**segmentation.APPLICATION.defaults, "metalearner": "guided-boxes"},
     train_shapes=segmentation.SHAPES,
 )

@@ -29,6 +29,7 @@ APPLICATION = Application(
         "steps": 1500,
         "validate_every": 250,
         "validation_tasks": 60,
+        "test_tasks": 200,  # training from scratch, a baseline, takes seconds a task
     },
     train_shapes=SHAPES,
 )

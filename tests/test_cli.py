@@ -130,7 +130,7 @@ def test_pretrain_then_train_with_the_file(tmp_path: Path, capsys: pytest.Captur
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["train", "--way", "1"], ["way", "greater than or equal to 2"]),
+        (["train", "--way", "1"], ["way", "needs at least 2 classes"]),
         (["train", "--way", "300"], ["way"]),
         (["train", "--metalearner", "mamba"], ["no meta-learner is called 'mamba'", "protonet, simpleshot"]),
         (["train", "--option", "steps=3"], ["options.steps"]),

@@ -11,7 +11,7 @@ from test_pages import home, page
 
 from metalab.config import Config
 from metalab.runs import RunStore
-from metalab.shipped import RECIPES, shipped
+from metalab.shipped import shipped
 
 __all__ = ["home"]  # a fixture
 
@@ -19,7 +19,7 @@ CROSS = [[[0.1, 0.1], [0.9, 0.9]], [[0.9, 0.1], [0.1, 0.9]]]
 RING = [[[0.5, 0.1], [0.1, 0.5], [0.5, 0.9], [0.9, 0.5], [0.5, 0.1]]]
 
 
-@pytest.mark.parametrize("name", list(RECIPES))
+@pytest.mark.parametrize("name", list(shipped()))
 def test_adapt_shows_every_moment(home: Path, name: str) -> None:
     app = page("adapt", model=name)
     assert not app.exception

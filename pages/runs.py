@@ -6,12 +6,12 @@ import streamlit as st
 
 from metalab.jobs import LocalBackend
 from metalab.overview import STATES, Line, overview
-from metalab.report import report_html
 from metalab.runs import RunStore
 from pages.common import choose, errors_in_place
 from pages.fields import IMAGES, fill_in
 from pages.live import STAGES, stop_or_resume
 from pages.picturemodels import pictures_button
+from pages.reporting import report
 from pages.runtable import table
 
 OPEN = {
@@ -55,7 +55,7 @@ def act(line: Line, store: RunStore, backend: LocalBackend) -> None:
         if state == "done" and not line.problem:
             st.download_button(
                 "Report",
-                lambda: report_html(run).encode(),
+                lambda: report(run),
                 f"{run.id}.html",
                 icon=":material/description:",
                 on_click="ignore",

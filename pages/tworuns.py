@@ -7,6 +7,7 @@ import streamlit as st
 from metalab.comparison import config_difference, run_difference
 from metalab.runs import Run, RunStore
 from pages.common import choose, errors_in_place, gone
+from pages.reporting import report
 
 
 def linked_run() -> None:
@@ -80,10 +81,3 @@ def reports(runs: list[Run]) -> None:
             on_click="ignore",
             help="Curves, results, configuration and pictures in one file; opens without internet.",
         )
-
-
-def report(run: Run) -> str:
-    """Return the report of ``run``; imported only when asked for."""
-    from metalab.report import report_html
-
-    return report_html(run)

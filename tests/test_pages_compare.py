@@ -12,6 +12,7 @@ from test_pages import home, page
 from metalab import curves
 from metalab.config import Config
 from metalab.runs import RunStore
+from pages.reporting import report
 
 __all__ = ["home"]  # a fixture
 
@@ -161,3 +162,10 @@ def test_a_copy_without_weights_says_so(home: Path, monkeypatch: pytest.MonkeyPa
     app = page("demo")
     assert not app.exception
     assert any("no model" in error.value for error in app.error)
+
+
+def test_a_report_of_a_run_that_is_gone_says_so(home: Path) -> None:
+    run = RunStore().create(Config.create())
+    RunStore().delete(run.id)
+    assert run.id in report(run)
+    assert "No report" in report(run)

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from metalab.backbones import Backbone
 from metalab.baselines_dense import BOX_BASELINES, MASK_BASELINES
+from metalab.data import TARGETS
 from metalab.data.annotation import Picture
 from metalab.data.labelled import pictures_of, targets
 from metalab.data.scenes import SceneSource
@@ -28,7 +29,6 @@ from metalab.metalearners import MetaLearner
 from metalab.metalearners.base import score
 from metalab.picture_model import (
     SIZE,
-    TARGETS,
     PictureModel,
     Prediction,
     adapt_pictures,

@@ -16,6 +16,7 @@ from torch import Tensor
 from metalab.adaptation import describe, rebuild
 from metalab.boxes import decode_boxes
 from metalab.checkpoints import checkpoint_bytes, load_checkpoint, prefixed
+from metalab.data import TARGETS
 from metalab.data.annotation import Instance, Picture
 from metalab.data.annotations_out import class_mask, mask_png, to_coco
 from metalab.data.labelled import as_picture, targets
@@ -35,7 +36,6 @@ SIZE = 128
 """Side to which own pictures are resized."""
 LEAST_SCORE = 0.3
 """Boxes that are less sure are left out of predictions, by default."""
-TARGETS = {"segmentation": "masks", "detection": "boxes"}
 
 
 @dataclass(frozen=True)

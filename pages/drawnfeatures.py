@@ -33,6 +33,19 @@ def instant_embedding(key: str, _view: TaskView, dimensions: int = 2) -> Embeddi
     return embed(_view.features, "pca", dimensions=dimensions)
 
 
+def choose_method(key: str) -> str:
+    """Let the user choose how features are drawn, one of :data:`METHODS`."""
+    return st.segmented_control(
+        "Picture",
+        list(METHODS),
+        default="UMAP",
+        required=True,
+        key=f"{key}-method",
+        help="One reducer is fitted on all stages together, so positions can be compared. UMAP and t-SNE "
+        "keep neighbours together and take some seconds; PCA is linear and instant.",
+    )
+
+
 def view_key(view: TaskView) -> str:
     """Name a view by its content."""
     digest = hashlib.sha256()
@@ -50,15 +63,8 @@ def picture(view: TaskView, key: str, stored: Embedding | None = None) -> None:
     from metalab.plots_separation import score_rows
 
     head = st.columns([2, 3], vertical_alignment="bottom")
-    label = head[0].segmented_control(
-        "Picture",
-        list(METHODS),
-        default="UMAP",
-        required=True,
-        key=f"{key}-method",
-        help="One reducer is fitted on all stages together, so positions can be compared. UMAP and t-SNE "
-        "keep neighbours together and take some seconds; PCA is linear and instant.",
-    )
+    with head[0]:
+        label = choose_method(key)
     method = METHODS[label]
     embedding = stored if stored is not None and stored.method == method else None
     if embedding is None:

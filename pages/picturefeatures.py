@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from pages.common import chart, errors_in_place
-from pages.drawnfeatures import METHODS, embedding_of
+from pages.drawnfeatures import METHODS, choose_method, embedding_of
 
 if TYPE_CHECKING:
     from metalab.inspection import TaskView
@@ -23,15 +23,8 @@ def place_features(view: TaskView, key: str, measure: str | None) -> None:
     from metalab.plots_separation import score_rows
 
     head = st.columns([2, 3], vertical_alignment="bottom")
-    label = head[0].segmented_control(
-        "Picture",
-        list(METHODS),
-        default="UMAP",
-        required=True,
-        key=f"{key}-method",
-        help="One reducer is fitted on all stages together, so positions can be compared. UMAP and t-SNE "
-        "keep neighbours together and take some seconds; PCA is linear and instant.",
-    )
+    with head[0]:
+        label = choose_method(key)
     with head[1]:
         embedding = embedding_of(view, METHODS[label], label)
     figure = as_in_pictures(plots_features.before_after(view, embedding), len(view.classes) - 1)

@@ -106,6 +106,7 @@ def take_away(key: str, model: AdaptedModel) -> None:
         "model.safetensors",
         icon=":material/download:",
         width="stretch",
+        on_click="ignore",
         help="One safetensors file: weights, class names, preprocessing, and the examples as features and "
         "thumbnails, so that more can be added.",
     )
@@ -115,6 +116,7 @@ def take_away(key: str, model: AdaptedModel) -> None:
         "predict.py",
         icon=":material/code:",
         width="stretch",
+        on_click="ignore",
         help="Ten lines that load the model and classify image files.",
     )
     row[2].download_button(
@@ -123,6 +125,7 @@ def take_away(key: str, model: AdaptedModel) -> None:
         "model.onnx",
         icon=":material/deployed_code:",
         width="stretch",
+        on_click="ignore",
         help="For any ONNX runtime: raw pixels in, probabilities out, no metalab needed.",
     )
     st.code(SCRIPT, language="python")

@@ -23,6 +23,7 @@ from metalab.tasks import Examples
 from metalab.threads import one_thread
 
 if TYPE_CHECKING:
+    from metalab.answer_model import AnswerModel
     from metalab.picture_model import PictureModel
 
 Label = str | int | float | bool
@@ -232,12 +233,15 @@ class AdaptedModel:
         return self.support
 
 
-def load(path: Path | str) -> AdaptedModel | PictureModel:
-    """Read an :class:`AdaptedModel`, or a :class:`PictureModel`; raises :class:`CheckpointError`."""
-    from metalab.picture_model import KIND, load_picture_model
+def load(path: Path | str) -> AdaptedModel | PictureModel | AnswerModel:
+    """Read what the ``save`` of an adapted model of any application wrote; raises :class:`CheckpointError`."""
+    from metalab import answer_model, picture_model
 
-    if checkpoint_kind(path) == KIND:
-        return load_picture_model(path)
+    kind = checkpoint_kind(path)
+    if kind == picture_model.KIND:
+        return picture_model.load_picture_model(path)
+    if kind == answer_model.KIND:
+        return answer_model.load_answer_model(path)
     tensors, meta = load_checkpoint(path, "adapted-model")
     metalearner = rebuild(meta, prefixed(tensors, "learner"), path)
     held = prefixed(tensors, "support")

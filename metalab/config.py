@@ -23,21 +23,24 @@ class Config(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
-    application: Literal["image-classification", "segmentation", "detection"] = _field(
+    application: Literal["image-classification", "segmentation", "detection", "question-answering"] = _field(
         "image-classification", "Task", "Application", "What is learnt from few examples."
     )
-    source: Literal["glyphs", "digits", "omniglot", "image-folder", "scenes", "annotated"] = _field(
+    source: Literal[
+        "glyphs", "digits", "omniglot", "image-folder", "scenes", "annotated", "documentation", "answered"
+    ] = _field(
         "glyphs",
         "Task",
         "Data source",
         "Where tasks come from. Images: embedded characters (glyphs), real digits (test only), Omniglot, own "
-        "images. Masks and boxes: composed scenes, own annotated pictures (COCO, Pascal VOC, PNG masks).",
+        "images. Masks and boxes: composed scenes, own annotated pictures (COCO, Pascal VOC, PNG masks). "
+        "Questions: documentation of installed packages, own answered questions (test only).",
     )
     data: Path | None = _field(
         None,
         "Task",
         "Data path",
-        "Folder or zip of the data; needed by omniglot, image-folder and annotated.",
+        "Folder or zip of the data; needed by omniglot, image-folder, annotated and answered.",
     )
     episodes: Literal["within", "mixed"] = _field(
         "within",
@@ -70,12 +73,13 @@ class Config(BaseModel):
         1, "Task", "Channels", "1: greyscale drawings; 3: colour photos.", advanced=True
     )
 
-    backbone: Literal["conv4", "resnet12", "photo", "pyramid"] = _field(
+    backbone: Literal["conv4", "resnet12", "photo", "pyramid", "reader"] = _field(
         "conv4",
         "Backbone",
         "Backbone",
         "The shared feature extractor, pre-trained before meta-learning. photo: EfficientNet-Lite0 with "
-        "ImageNet weights, for colour photos. pyramid: a feature pyramid, for masks and boxes.",
+        "ImageNet weights, for colour photos. pyramid: a feature pyramid, for masks and boxes. reader: "
+        "convolutions and attention over words, for text.",
     )
     width: int = _field(
         64, "Backbone", "Width", "Channels of the first block.", advanced=True, ge=4, le=512, multiple_of=4
@@ -197,8 +201,8 @@ class Config(BaseModel):
                 )
         if self.way < suits.least_way:
             raise ValueError(f"way: {suits.name} needs at least {suits.least_way} classes")
-        if self.source in ("omniglot", "image-folder", "annotated") and self.data is None:
-            raise ValueError(f"data: source {self.source!r} needs the path of a folder or zip")
+        if self.source in ("omniglot", "image-folder", "annotated", "answered") and self.data is None:
+            raise ValueError(f"data: source {self.source!r} needs the path of a folder, zip or file")
         coloured = ("image-folder", "scenes", "annotated")
         if self.channels == 3 and self.source not in coloured:
             raise ValueError(f"channels: source {self.source!r} is greyscale, only image-folder has colour")

@@ -1,7 +1,8 @@
 """Step 2, feature extraction: pre-train a backbone by ordinary classification over the meta-train classes.
 
 As in Meta-Baseline (Chen et al. 2021, section 3.1) and RFS (Tian et al. 2020, equation 3). Backbones for
-pixels classify pixels, the ground being one class more.
+pixels classify pixels, the ground being one class more; readers say of each token what it is to every kind of
+question.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from metalab.backbones import Backbone, Pyramid, build, create_backbone, describe
+from metalab.backbones import Backbone, Pyramid, Reader, build, create_backbone, describe
 from metalab.checkpoints import SHIPPED, load_checkpoint, load_into, save_checkpoint
 from metalab.config import Config
 from metalab.errors import CheckpointError
@@ -26,12 +27,18 @@ BATCH = 256
 """Images per pre-training step."""
 SCENES, PIXELS, GROUND = 32, 64, 0.15
 """Scenes per step, pixels of each, and how often one of the ground is drawn for one of an object."""
+TEXTS, OUTSIDE = 24, 0.02
+"""Texts per step, and how often a token that is no part of an answer counts."""
+LABELS = 3
+"""Of a token to each kind of question: outside, beginning, inside."""
 RATE = 3e-3
 """Peak learning rate of pre-training."""
 
 
 def input_statistics(backbone: Backbone, source: TaskSource, seed: int) -> None:
-    """Measure mean and deviation of meta-train images (1,024 of them) into the backbone."""
+    """Measure mean and deviation of meta-train images (1,024 of them) into the backbone; text has none."""
+    if isinstance(backbone, Reader):
+        return
     images, _ = source.labelled_batch(1024, seeded(backbone.input_mean.device, seed, "statistics"))
     backbone.input_mean.copy_(images.mean((0, 2, 3)))
     backbone.input_std.copy_(images.std((0, 2, 3)).clamp(min=1e-3))
@@ -44,8 +51,11 @@ def pretrain(backbone: Backbone, source: TaskSource, config: Config) -> Iterator
     """
     device = backbone.input_mean.device
     input_statistics(backbone, source, config.seed)
-    dense = isinstance(backbone, Pyramid)
-    classes, labelled = source.n_train_classes + dense, _pixels if dense else _images
+    examples, classes, labelled = BATCH, source.n_train_classes, _images
+    if isinstance(backbone, Pyramid):
+        examples, classes, labelled = SCENES, classes + 1, _pixels
+    elif isinstance(backbone, Reader):
+        examples, classes, labelled = TEXTS, classes * LABELS, _tokens
     weight = torch.empty(classes, backbone.feature_dim, device=device)
     weight = nn.Parameter(nn.init.normal_(weight, std=0.01, generator=seeded(device, config.seed, "head")))
     bias = nn.Parameter(torch.zeros(classes, device=device))
@@ -59,20 +69,22 @@ def pretrain(backbone: Backbone, source: TaskSource, config: Config) -> Iterator
                 group["lr"] = RATE * warm * 0.5 * (1 + math.cos(math.pi * (step - 1) / steps))
             features, labels = labelled(backbone, source, seeded(device, config.seed, "pretrain", step))
             logits = F.linear(features, weight, bias)
-            loss = F.cross_entropy(logits, labels)
+            if labels.ndim == 2:  # of a token to every kind
+                logits, labels = logits.view(-1, LABELS), labels.flatten()
+            loss = F.cross_entropy(logits, labels, ignore_index=-1)
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
             if step % 10 == 0 or step == steps:
                 rate = step / (time.monotonic() - started)
-                right = (logits.argmax(1) == labels).float().mean().item()
+                right = (logits.argmax(1) == labels)[labels >= 0].float().mean().item()
                 yield Progress(
                     "pretrain",
                     step,
                     steps,
                     loss=loss.item(),
                     accuracy=right,
-                    rate=rate * (SCENES if dense else BATCH),
+                    rate=rate * examples,
                     eta=(steps - step) / rate,
                 )
     finally:
@@ -93,6 +105,16 @@ def _pixels(backbone: Pyramid, source: TaskSource, generator: torch.Generator) -
     maps = backbone.levels(backbone.params(), images)[0].flatten(2).transpose(1, 2)
     features = maps.gather(1, chosen[..., None].expand(-1, -1, maps.shape[2]))
     return features.flatten(0, 1), labels.gather(1, chosen).flatten()
+
+
+def _tokens(backbone: Reader, source: TaskSource, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Return features (tokens, d) and labels (tokens, kinds), -1 for most that are outside of an answer."""
+    texts, labels = source.labelled_questions(TEXTS, generator)
+    labels = labels.flatten(0, 1)
+    kept = torch.rand(labels.shape, device=labels.device, generator=generator) < OUTSIDE
+    labels = torch.where((labels == 0) & ~kept, -1, labels)
+    told = (labels >= 0).any(1)
+    return backbone(texts)[told], labels[told]
 
 
 def save_backbone(path: Path | str, backbone: Backbone) -> None:

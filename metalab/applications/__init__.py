@@ -9,7 +9,7 @@ from functools import cache
 from metalab.applications.base import Application
 from metalab.errors import ConfigError
 
-ORDER = ("image-classification", "segmentation", "detection")
+ORDER = ("image-classification", "segmentation", "detection", "question-answering")
 
 
 @cache

@@ -13,6 +13,7 @@ from metalab.backbones.local import Local
 from metalab.backbones.mlp import MLP
 from metalab.backbones.photo import Photo
 from metalab.backbones.pyramid import Pyramid
+from metalab.backbones.reader import Reader
 from metalab.backbones.resnet12 import ResNet12
 from metalab.config import Config
 
@@ -22,6 +23,7 @@ BACKBONES: dict[str, type[Backbone]] = {
     "mlp": MLP,
     "photo": Photo,
     "pyramid": Pyramid,
+    "reader": Reader,
     "local": Local,
 }
 
@@ -63,6 +65,7 @@ __all__ = [
     "Local",
     "Photo",
     "Pyramid",
+    "Reader",
     "build",
     "create_backbone",
     "describe",

@@ -37,6 +37,14 @@ def create_source(config: Config, device: torch.device | str = "cpu") -> TaskSou
         from metalab.data.scenes import SceneSource
 
         return SceneSource(config.image_size, TARGETS[config.application], device)
+    if config.source == "documentation":
+        from metalab.data.questions import QuestionSource
+
+        return QuestionSource(config.image_size, device)
+    if config.source == "answered":
+        from metalab.data.answered_source import AnsweredSource
+
+        return AnsweredSource(config.data, config.image_size, device)
     if config.source == "annotated":
         return _annotated(config, False, device)
     return _own_images(config, False, device)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from metalab.backbones import Backbone
 from metalab.metrics import average_precision, mean_iou
+from metalab.spans import span_f1
 from metalab.tasks import Examples
 
 FAMILIES = {1: "metric-based", 2: "gradient-based", 3: "neural", 4: "closed-form head", 5: "transductive"}
@@ -145,11 +146,12 @@ def score(outputs: Tensor, examples: Examples) -> Tensor:
     """Return how good ``outputs`` (..., n, way) are, one number a task (...,).
 
     The share of examples whose largest output is the label; for regression, the mean squared error. Outputs
-    of segmentation (n, way + 1, height, width) and detection (n, way, 5, ·, ·) are scored as their
-    applications do, one task at a time.
+    of segmentation (n, way + 1, height, width), detection (n, way, 5, ·, ·) and question answering (n, 3, 1,
+    length) are scored as their applications do, one task at a time.
     """
     if outputs.ndim == 4:
-        return mean_iou(outputs, examples.y)
+        dense = span_f1 if examples.y.ndim == 2 else mean_iou
+        return dense(outputs, examples.y)
     if outputs.ndim == 5:
         return average_precision(outputs, examples.y)
     if examples.y.is_floating_point():

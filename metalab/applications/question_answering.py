@@ -1,0 +1,32 @@
+"""Question answering: find the span that answers a new kind of question, from a few answered ones."""
+
+from metalab.applications.base import Application
+from metalab.baselines_text import ANSWER_BASELINES
+
+APPLICATION = Application(
+    name="question-answering",
+    label="Question answering",
+    summary="Find answers to a new kind of question in documentation, from a few answered ones.",
+    metric="token F1",
+    metric_help="Overlap of the words found with those of the answer: 100 % is the very span.",
+    sources=("documentation", "answered"),
+    backbones=("reader",),
+    baselines=ANSWER_BASELINES,
+    defaults={
+        "source": "documentation",
+        "backbone": "reader",
+        "width": 128,
+        "metalearner": "guided-spans",
+        "episodes": "mixed",
+        "image_size": 192,  # tokens of a window
+        "way": 1,
+        "shot": 5,
+        "query": 5,
+        "pretrain_steps": 1500,
+        "steps": 3000,
+        "meta_batch": 4,
+        "validate_every": 250,
+        "validation_tasks": 100,
+    },
+    train_shapes=((1, 1, 5), (1, 5, 5), (1, 2, 6), (1, 10, 5)),
+)

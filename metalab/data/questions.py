@@ -1,0 +1,305 @@
+"""Tasks of question answering: one kind of question about documentation, to be learnt from K examples.
+
+A kind (:mod:`metalab.data.numpydoc`) is a class: meta-train, meta-validation and meta-test share no kind, no
+family of kinds, and no package. The question's words say nothing of the kind: a made-up word stands for
+it, the same in the whole task, besides the subject asked about. What it means must be learnt from examples.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from metalab.data.docstrings import PACKAGES, docstrings
+from metalab.data.numpydoc import KINDS, answers, kinds_of
+from metalab.data.words import TOLD, Words, assembled, words
+from metalab.errors import DataError
+from metalab.tasks import Examples, Split, TaskBatch, TaskShape
+
+BEGIN, INSIDE, UNKNOWN = 1, 2, -1
+"""Labels of tokens, besides 0: the first token of the answer, its further ones, and what does not count."""
+LONGEST = 40
+"""Answers of more tokens are left out."""
+GENERIC = 0.5
+"""Share of meta-training tasks whose kind is made up: "what follows the word *w*" of one of some lengths."""
+MISSING = 0.1
+"""Share of meta-training query windows that show nothing of the answer, as long passages have them."""
+ANCHORS = 400
+"""Frequent words that made-up kinds stand on."""
+LENGTHS = ("token", "line", "clause", "sentence")
+WORDED = 0.5
+"""Share of meta-training tasks that ask in plain words, so that these do not surprise."""
+_TELLING = """default defaults shape error errors raise raises raised see also version versionadded
+versionchanged deprecated added changed none references reference examples example parameters"""
+TELLING = frozenset(_TELLING.split())
+"""Words on which held-out kinds stand: no made-up kind of meta-training stands on them."""
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """The passages of a split, tokenised; ``items`` maps each kind's number to (passage, subject, first
+    token, tokens) of every answer."""
+
+    texts: list[str]
+    passages: list[Words]
+    items: dict[int, list[tuple[int, str, int, int]]]
+
+
+@functools.cache
+def corpus(split: Split) -> Corpus:
+    """Read and tokenise the docstrings of ``split`` (seconds). Raises :class:`DataError`."""
+    numbers = {kind.name: i for i, kind in enumerate(KINDS)}
+    texts, passages = [], []
+    items: dict[int, list[tuple[int, str, int, int]]] = {i: [] for i in range(len(KINDS))}
+    for package in PACKAGES[split]:
+        for held in docstrings(package):
+            found = answers(held.text)
+            if not found:
+                continue
+            passage = words(held.text)
+            for one in found:
+                first, count = token_span(passage, one.start, one.end)
+                if 0 < count <= LONGEST:
+                    items[numbers[one.kind]].append((len(texts), one.subject, first, count))
+            texts.append(held.text)
+            passages.append(passage)
+    return Corpus(texts, passages, items)
+
+
+class QuestionSource:
+    """Tasks over documentation: x (n, size, 6) as :func:`metalab.data.words.assembled` makes it, y (n, size)
+    with :data:`BEGIN`, :data:`INSIDE`, 0, and :data:`UNKNOWN` for the question and padding.
+
+    A task has one kind of question and as many passages as examples, no passage twice.
+    """
+
+    name, channels, endless = "documentation", 1, False
+
+    def __init__(self, size: int = 192, device: torch.device | str = "cpu") -> None:
+        self.size, self.device = size, torch.device(device)
+
+    @property
+    def n_train_classes(self) -> int:
+        """Number of kinds in meta-train."""
+        return len(kinds_of("train"))
+
+    def groups(self, split: Split) -> dict[str, list[int]]:
+        """Return the kinds of ``split``, all in one group."""
+        return {"questions": kinds_of(split)}
+
+    def class_names(self, split: Split) -> dict[int, str]:
+        """Name the kinds of ``split``."""
+        return {i: KINDS[i].name for i in kinds_of(split)}
+
+    def class_name(self, class_id: int) -> str:
+        """Return the name of a kind."""
+        return KINDS[class_id].name
+
+    def largest_way(self, split: Split) -> int:
+        """Return 1: a task has one kind of question."""
+        return 1
+
+    def check(self, shape: TaskShape, split: Split) -> None:
+        """Raise :class:`DataError` if a kind of ``split`` has too few passages, or the way is not 1."""
+        if shape.way != 1:
+            raise DataError("a task has one kind of question", where="way", fix="Use 1")
+        fewest = min(kinds_of(split), key=lambda i: len(_passages_of(split, i)))
+        held, needed = len(_passages_of(split, fewest)), shape.shot + shape.query
+        if held < needed:
+            raise DataError(
+                f"{KINDS[fewest].name!r} is answered in {held} passages, {needed} are needed",
+                where=f"documentation, {split} split",
+                fix="Lower the shot or the query",
+            )
+
+    def sample(self, n_tasks: int, split: Split, shape: TaskShape, generator: torch.Generator) -> TaskBatch:
+        """Draw ``n_tasks`` tasks of one kind each; in meta-training some kinds are made up."""
+        rng = numpy_generator(generator)
+        kinds, each = kinds_of(split), shape.shot + shape.query
+        classes, tasks = [], []
+        for _ in range(n_tasks):
+            kind = int(rng.choice(kinds))
+            if split == "train" and rng.random() < GENERIC:
+                drawn, wording = _made_up(rng, each), ""
+            else:
+                drawn, wording = _drawn(split, kind, each, rng), KINDS[kind].wording
+            if not (split == "train" and wording and rng.random() < WORDED):
+                wording = f"{_made_up_word(rng)} {{}}?"
+            held, rows = corpus(split).passages, []
+            for at, (number, subject, *answer) in enumerate(drawn):
+                missing = split == "train" and at >= shape.shot and rng.random() < MISSING
+                question = words(wording.format(subject))
+                rows.append(window(held[number], question, tuple(answer), self.size, rng, missing)[:2])
+            classes.append([kind])
+            tasks.append(rows)
+        return question_batch(tasks, shape.shot, torch.tensor(classes), self.device)
+
+    def labelled_questions(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Draw ``n`` meta-train windows asked by made-up words, and what each token is to every kind of
+        meta-train (n, size, kinds): a label of :data:`BEGIN` and so on, -1 for what does not count."""
+        rng, kinds = numpy_generator(generator), kinds_of("train")
+        place = {kind: at for at, kind in enumerate(kinds)}
+        by_subject = _by_subject()
+        x = np.zeros((n, self.size, 6), dtype=np.float32)
+        y = np.full((n, self.size, len(kinds)), UNKNOWN, dtype=np.int64)
+        for row in range(n):
+            kind = int(rng.choice(kinds))
+            number, subject, *answer = _drawn("train", kind, 1, rng)[0]
+            question = words(f"{_made_up_word(rng)} {subject}?")
+            passage = corpus("train").passages[number]
+            x[row], labels, start, asked = window(passage, question, tuple(answer), self.size, rng)
+            y[row, labels >= 0] = 0
+            for other, first, count in by_subject[number, subject]:
+                at = first - start + asked
+                if at >= asked and at + count <= self.size:
+                    y[row, at, place[other]] = BEGIN
+                    y[row, at + 1 : at + count, place[other]] = INSIDE
+        return torch.from_numpy(x).to(self.device), torch.from_numpy(y).to(self.device)
+
+    def originals(self, split: Split) -> dict[str, list[bytes]]:
+        """Map each kind of ``split`` to digests of its passages."""
+        held = corpus(split)
+        return {
+            KINDS[i].name: [hashlib.sha256(held.texts[n].encode()).digest() for n in _passages_of(split, i)]
+            for i in kinds_of(split)
+        }
+
+
+def window(
+    passage: Words,
+    question: Words,
+    answer: tuple[int, int] | None,
+    size: int,
+    rng: np.random.Generator,
+    missing: bool = False,
+) -> tuple[np.ndarray, np.ndarray, int, int]:
+    """Return tokens (size, 6), labels (size,), the passage's first token shown, and where it stands.
+
+    The window starts at a line drawn among those that show the whole ``answer`` (first token, tokens); with
+    ``missing`` among those that show nothing of it, if there are any.
+    """
+    room = size - min(len(question), size // 4)
+    starts = [0, *(at for at, word in enumerate(passage.plain) if word[0] == "\n")]
+    latest = max(0, len(passage) - room)
+    first, count = answer or (0, 0)
+    fit = [at for at in starts if first + count - room <= at <= min(first, latest + 24)]
+    if missing and (without := [at for at in starts if at >= first + count or at + room <= first]):
+        fit, answer = without, None
+    start = int(rng.choice(fit)) if fit else max(0, first + count - room)
+    rows, asked = assembled(question, passage, start, size)
+    labels = np.where(rows[:, -1] >= TOLD, 0, UNKNOWN).astype(np.int64)
+    if answer is not None:
+        at = first - start + asked
+        labels[at], labels[at + 1 : at + count] = BEGIN, INSIDE
+    return rows, labels, start, asked
+
+
+def token_span(passage: Words, start: int, end: int) -> tuple[int, int]:
+    """Return the first token and the number of tokens that cover characters ``start`` to ``end``."""
+    first = int(np.searchsorted(passage.spans[:, 1], start, side="right"))
+    return first, int(np.searchsorted(passage.spans[:, 0], end)) - first
+
+
+def question_batch(
+    tasks: list[list[tuple[np.ndarray, np.ndarray]]], shot: int, classes: Tensor, device: torch.device
+) -> TaskBatch:
+    """Return the (tokens, labels) of each task's windows as a batch, the first ``shot`` as support set."""
+    x, y = (
+        torch.from_numpy(np.stack([[row[part] for row in rows] for rows in tasks])).to(device)
+        for part in (0, 1)
+    )
+    support, query = (Examples(x[:, cut], y[:, cut]) for cut in (slice(shot), slice(shot, None)))
+    return TaskBatch(support, query, 1, classes.to(device))
+
+
+@functools.cache
+def _passages_of(split: Split, kind: int) -> list[int]:
+    return sorted({item[0] for item in corpus(split).items[kind]})
+
+
+@functools.cache
+def _by_passage(split: Split, kind: int) -> dict[int, list[tuple[int, str, int, int]]]:
+    found: dict[int, list[tuple[int, str, int, int]]] = {}
+    for item in corpus(split).items[kind]:
+        found.setdefault(item[0], []).append(item)
+    return found
+
+
+@functools.cache
+def _by_subject() -> dict[tuple[int, str], list[tuple[int, int, int]]]:
+    """Map (passage, subject) of meta-train to (kind, first token, tokens) of all its answers; those about
+    the whole text belong to every subject."""
+    kinds, found, whole = kinds_of("train"), {}, {}
+    for kind in kinds:
+        for number, subject, first, count in corpus("train").items[kind]:
+            found.setdefault((number, subject), []).append((kind, first, count))
+            if not subject:
+                whole.setdefault(number, []).append((kind, first, count))
+    return {key: held + (whole.get(key[0], []) if key[1] else []) for key, held in found.items()}
+
+
+def _drawn(split: Split, kind: int, n: int, rng: np.random.Generator) -> list[tuple[int, str, int, int]]:
+    """Draw ``n`` answers of ``kind``, each from another passage."""
+    held = _by_passage(split, kind)
+    chosen = rng.choice(_passages_of(split, kind), n, replace=False)
+    return [held[number][rng.integers(len(held[number]))] for number in chosen]
+
+
+@functools.cache
+def _anchors() -> list[tuple[str, list[tuple[int, int]]]]:
+    """Return frequent words of meta-train, each with (passage, token) of its first place in passages."""
+    found: dict[str, list[tuple[int, int]]] = {}
+    for number, passage in enumerate(corpus("train").passages):
+        seen = set()
+        for at, word in enumerate(passage.plain[:-1]):
+            if word not in seen and word[0] != "\n" and word not in TELLING:
+                seen.add(word)
+                found.setdefault(word, []).append((number, at))
+    frequent = sorted(found, key=lambda word: (-len(found[word]), word))[:ANCHORS]
+    return [(word, found[word]) for word in frequent]
+
+
+def _made_up(rng: np.random.Generator, n: int) -> list[tuple[int, str, int, int]]:
+    """Draw ``n`` answers of a made-up kind: what follows the first place of some word."""
+    places = _anchors()[rng.integers(len(_anchors()))][1]
+    length, found = LENGTHS[rng.integers(len(LENGTHS))], []
+    for at in rng.permutation(len(places)):
+        number, place = places[at]
+        count = _count(corpus("train").passages[number], place + 1, length)
+        if count:
+            found.append((number, "", place + 1, count))
+            if len(found) == n:
+                return found
+    return _made_up(rng, n)  # too few places of that word are followed by anything
+
+
+def _count(passage: Words, start: int, length: str) -> int:
+    """Return how many tokens of ``passage`` from ``start`` make a token, line, clause or sentence, or 0."""
+    ends = {"line": "\n", "clause": "\n,;:.()", "sentence": ".\n\n"}.get(length)
+    if ends is None:
+        return int(passage.plain[start][0] != "\n")
+    for count in range(min(LONGEST, len(passage) - start)):
+        word = passage.plain[start + count]
+        after = passage.plain[start + count + 1][0] if start + count + 1 < len(passage) else "\n"
+        if length == "sentence":
+            if word == "." or (word[0] == "\n" and after == "\n"):
+                return count
+        elif word[0] in ends:
+            return count
+    return 0
+
+
+def _made_up_word(rng: np.random.Generator) -> str:
+    letters = [rng.choice(list("bdfgklmnprstvz")) + rng.choice(list("aeiou")) for _ in range(3)]
+    return "".join(letters)
+
+
+def numpy_generator(generator: torch.Generator) -> np.random.Generator:
+    """Return a numpy generator that the next draw of ``generator`` seeds."""
+    seed = torch.randint(2**62, (1,), generator=generator, device=generator.device)
+    return np.random.default_rng(int(seed))

@@ -234,7 +234,7 @@ class AdaptedModel:
 
 
 def load(path: Path | str) -> AdaptedModel | PictureModel | AnswerModel:
-    """Read what the ``save`` of an adapted model of any application wrote; raises :class:`CheckpointError`."""
+    """Read what an adapted model of any application saved; raises :class:`CheckpointError`."""
     from metalab import answer_model, picture_model
 
     kind = checkpoint_kind(path)

@@ -166,11 +166,11 @@ def answer_task_learning(
     """
     from metalab.api import TaskResult
 
-    model = adapt_answers(metalearner, _answered(train_data, train_labels, "train"))
+    model = adapt_answers(metalearner, answered(train_data, train_labels, "train_labels"))
     passages, questions = zip(*_pairs(test_data, "test_data"), strict=True)
     predictions, accuracy = model.predict(passages, questions), None
     if test_labels is not None:
-        truth = _answered(test_data, test_labels, "test")
+        truth = answered(test_data, test_labels, "test_labels")
         accuracy = float(np.mean([overlap(f, t) for f, t in zip(predictions, truth, strict=True)]))
     return TaskResult(predictions, [one.probability for one in predictions], accuracy, model)
 
@@ -192,18 +192,17 @@ def _pairs(data: Any, where: str) -> list[tuple[str, str]]:
     return [tuple(pair) for pair in data]
 
 
-def _answered(data: Any, labels: Any, which: str) -> list[Answered]:
+def answered(data: Any, labels: Any, where: str) -> list[Answered]:
+    """Return (passage, question) pairs with answers, words or (start, end). Raises :class:`DataError`."""
     from metalab.data.answered import from_rows
 
     if len(data) != len(labels):
-        raise DataError(f"{len(data)} pairs but {len(labels)} answers", where=f"{which}_labels")
+        raise DataError(f"{len(data)} pairs but {len(labels)} answers", where=where)
     held = []
-    for number, ((passage, question), label) in enumerate(
-        zip(_pairs(data, f"{which}_data"), labels, strict=True)
-    ):
+    for number, ((passage, question), label) in enumerate(zip(_pairs(data, where), labels, strict=True)):
         if isinstance(label, str):
             row = {"passage": passage, "question": question, "answer": label}
-            held += from_rows(iter([(f"{which}_labels[{number}]", row)]), f"{which}_labels[{number}]").items
+            held += from_rows(iter([(f"{where}[{number}]", row)]), f"{where}[{number}]").items
         else:
             start, end = (int(value) for value in label)
             held.append(Answered(passage, question, start, end))

@@ -25,6 +25,7 @@ from metalab.tasks import TaskSource
 from metalab.training import Trainer
 
 if TYPE_CHECKING:
+    from metalab.answer_model import AnswerModel
     from metalab.picture_model import PictureModel
 
 OnProgress = Callable[[Progress], Any]
@@ -110,8 +111,13 @@ def task_learning(
     Images are (n, H, W), (n, H, W, C) arrays or (n, C, H, W) tensors, 0..255 integers or 0..1 floats, of
     any size; labels are strings or integers. Segmentation takes lists of images (H, W, 3) uint8 and of masks
     (H, W) of class numbers, 0 the ground; detection lists of boxes (k, 5): class number, then x1, y1, x2, y2
-    in pixels. Raises :class:`DataError` saying what does not fit.
+    in pixels. Question answering takes lists of (passage, question) and of answers, words of the passage.
+    Raises :class:`DataError` saying what does not fit.
     """
+    if metalearner.application == "question-answering":
+        from metalab.answer_model import answer_task_learning
+
+        return answer_task_learning(metalearner, train_data, train_labels, test_data, test_labels)
     if metalearner.application != "image-classification":
         from metalab.picture_model import picture_task_learning
 
@@ -128,15 +134,24 @@ def task_learning(
     return TaskResult(predictions, probabilities, accuracy, model)
 
 
-def adapt(application: str, data: Any, labels: Any) -> AdaptedModel:
+def adapt(application: str, data: Any, labels: Any) -> AdaptedModel | AnswerModel:
     """Adapt the ready model of ``application`` to a few labelled examples: nothing is meta-trained.
 
     image-classification: ``data`` is an array of images, a list of images of different sizes, or of paths.
-    Raises :class:`ConfigError` for an application that is not there, and :class:`DataError`.
+    question-answering: lists of (passage, question) and of answers. Raises :class:`ConfigError` for another
+    application, and :class:`DataError`.
     """
+    if application == "question-answering":
+        from metalab.answer_model import adapt_answers, answered
+        from metalab.shipped import load_trained, shipped
+
+        learner = load_trained(next(iter(shipped(application)))).metalearner
+        return adapt_answers(learner, answered(data, labels, "labels"))
     if application != "image-classification":
         raise ConfigError(
-            f"unknown application {application!r}", where="application", fix="Use 'image-classification'"
+            f"unknown application {application!r}",
+            where="application",
+            fix="Use 'image-classification' or 'question-answering'",
         )
     from metalab.choice import adapt_best
     from metalab.data.reading import read_image

@@ -23,7 +23,7 @@ APPLICATION = Application(
         "shot": 5,
         "query": 5,
         "pretrain_steps": 1500,
-        "steps": 3000,
+        "steps": 1500,
         "meta_batch": 4,
         "validate_every": 250,
         "validation_tasks": 100,

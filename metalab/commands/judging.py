@@ -6,11 +6,11 @@ import argparse
 from pathlib import Path
 
 from metalab.commands import AddCommand
-from metalab.commands.own import evaluate_own
+from metalab.commands.own import APPLICATIONS, evaluate_own
 from metalab.commands.shown import bar, print_table
 from metalab.errors import ConfigError
 
-IMAGES = "image-classification"
+IMAGES, QUESTIONS = "image-classification", "question-answering"
 
 
 def add_commands(command: AddCommand) -> None:
@@ -23,12 +23,12 @@ def add_commands(command: AddCommand) -> None:
     )
     evaluate.add_argument(
         "--application",
-        choices=("image-classification", "segmentation", "detection"),
-        help="the shipped models of another application; with --data, the ready ones on own images",
+        choices=APPLICATIONS,
+        help="the shipped models of another application; with --data, the ready ones on own data",
     )
     evaluate.add_argument("--source", help="another source of tasks, such as digits (default: its own)")
     evaluate.add_argument(
-        "--data", type=Path, help="folder, zip, CSV or .npz (see adapt): everything in it is meta-test"
+        "--data", type=Path, help="folder, zip, CSV, JSON or .npz (see adapt): everything in it is meta-test"
     )
     evaluate.add_argument("--exclude", action="append", default=[], help="an alphabet to leave out")
     for name in ("way", "shot", "query"):
@@ -63,7 +63,9 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     asked = {name: getattr(arguments, name) for name in ("way", "shot", "query")}
     config = first.config.replace(**{k: v for k, v in asked.items() if v is not None})
     place = arguments.source
-    if config.application != IMAGES and arguments.data and place is None:
+    if arguments.data and place is None and config.application == QUESTIONS:
+        place = "answered"
+    elif arguments.data and place is None and config.application != IMAGES:
         place, config = "annotated", config.replace(image_size=SIZE)
     source = create_test_source(config, place, arguments.data, tuple(arguments.exclude))
     if arguments.tasks < 2:

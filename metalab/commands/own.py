@@ -13,7 +13,12 @@ from metalab.commands.shown import bar, print_table
 from metalab.errors import ConfigError
 
 if TYPE_CHECKING:
+    from metalab.answer_model import AnswerModel
+    from metalab.metalearners import MetaLearner
     from metalab.picture_model import PictureModel
+
+
+APPLICATIONS = ("image-classification", "segmentation", "detection", "question-answering")
 
 
 def add_commands(command: AddCommand) -> None:
@@ -27,7 +32,7 @@ def add_commands(command: AddCommand) -> None:
     )
     adapt.add_argument(
         "--application",
-        choices=("image-classification", "segmentation", "detection"),
+        choices=APPLICATIONS,
         default="image-classification",
         help="what is learnt from the examples (default: image-classification)",
     )
@@ -35,15 +40,23 @@ def add_commands(command: AddCommand) -> None:
         "--support",
         required=True,
         type=Path,
-        metavar="DIR",
+        metavar="DATA",
         help="folder or zip with one sub-folder per class, a CSV of (path, label), or a .npz with the arrays "
-        "images (or X) and labels (or y); for masks and boxes COCO, Pascal VOC, or images/ and masks/",
+        "images (or X) and labels (or y); for masks and boxes COCO, Pascal VOC, or images/ and masks/; for "
+        "questions SQuAD's .json, .jsonl, or a .csv with passage, question and answer",
     )
     adapt.add_argument("--out", required=True, type=Path, metavar="FILE", help="where the adapted model goes")
 
-    predict = command("predict", _predict, "classify images, or find objects in them, with an adapted model")
+    predict = command(
+        "predict",
+        _predict,
+        "classify images, find objects in them, or answer questions, with an adapted model",
+    )
     predict.add_argument("--model", required=True, type=Path, metavar="FILE", help="written by adapt")
-    predict.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="image files")
+    predict.add_argument(
+        "images", nargs="+", type=Path, metavar="FILE", help="image files; for questions text files"
+    )
+    predict.add_argument("--question", help="of a question answerer: what to find in each text file")
     predict.add_argument(
         "--masks",
         type=Path,
@@ -69,6 +82,8 @@ def _adapt(arguments: argparse.Namespace) -> int:
     from metalab.choice import AUTO, adapt_as_asked, ready
     from metalab.data.reading import read_images, require_classes
 
+    if arguments.application == "question-answering":
+        return _adapt_answers(arguments)
     if arguments.application != "image-classification":
         return _adapt_pictures(arguments)
     if arguments.model != AUTO:
@@ -84,21 +99,58 @@ def _adapt(arguments: argparse.Namespace) -> int:
 
 
 def _adapt_pictures(arguments: argparse.Namespace) -> int:
-    from metalab.choice import AUTO
     from metalab.data.annotated import read_annotated
     from metalab.picture_model import adapt_pictures
-    from metalab.shipped import load_trained, shipped
 
-    name = next(iter(shipped(arguments.application))) if arguments.model == AUTO else arguments.model
-    learner = load_trained(name).metalearner
-    if learner.application != arguments.application:
-        raise ConfigError(f"is for {learner.application}", where=name, fix="Choose another --model")
+    learner = _chosen(arguments)
     held = read_annotated(arguments.support)
     model = adapt_pictures(learner, [picture for picture in held.pictures if picture.instances])
     model.save(arguments.out)
     for note in held.notes:
         print(note, file=sys.stderr)
     print(f"{arguments.out}: {', '.join(model.classes)}, from {len(held.pictures)} pictures. {learner.label}")
+    return 0
+
+
+def _adapt_answers(arguments: argparse.Namespace) -> int:
+    from metalab.answer_model import adapt_answers
+    from metalab.data.answered import read_answered
+
+    learner = _chosen(arguments)
+    held = read_answered(arguments.support)
+    adapt_answers(learner, held.items).save(arguments.out)
+    for note in held.notes:
+        print(note, file=sys.stderr)
+    print(f"{arguments.out}: from {len(held.items)} answered questions. {learner.label}")
+    return 0
+
+
+def _chosen(arguments: argparse.Namespace) -> MetaLearner:
+    """Return the meta-learner that ``--model`` names, by default the first shipped one of the application."""
+    from metalab.choice import AUTO
+    from metalab.shipped import load_trained, shipped
+
+    name = next(iter(shipped(arguments.application))) if arguments.model == AUTO else arguments.model
+    learner = load_trained(name).metalearner
+    if learner.application != arguments.application:
+        raise ConfigError(f"is for {learner.application}", where=name, fix="Choose another --model")
+    return learner
+
+
+def _predict_answers(model: AnswerModel, arguments: argparse.Namespace) -> int:
+    """Print one line of JSON for each text file: the answer, where it stands, and how sure it is."""
+    from dataclasses import asdict
+
+    from metalab.data.answered import read_text
+
+    if not arguments.question:
+        raise ConfigError(
+            "what is asked?", where="--question", fix='Give a question, such as "default of x?"'
+        )
+    texts = [read_text(path) for path in arguments.images]
+    found = model.predict(texts, [arguments.question] * len(texts))
+    for path, one in zip(arguments.images, found, strict=True):
+        print(json.dumps({"file": str(path), **asdict(one)}, ensure_ascii=False))
     return 0
 
 
@@ -121,6 +173,7 @@ def _predict_pictures(model: PictureModel, arguments: argparse.Namespace) -> int
 
 def _predict(arguments: argparse.Namespace) -> int:
     from metalab.adaptation import load
+    from metalab.answer_model import AnswerModel
     from metalab.data.reading import read_image
     from metalab.picture_model import PictureModel
     from metalab.runs import RunStore
@@ -136,6 +189,8 @@ def _predict(arguments: argparse.Namespace) -> int:
     model = load(arguments.model)
     if isinstance(model, PictureModel):
         return _predict_pictures(model, arguments)
+    if isinstance(model, AnswerModel):
+        return _predict_answers(model, arguments)
     told = model.judge([read_image(path) for path in arguments.images])
     known = [None] * len(arguments.images) if told.known is None else told.known.tolist()
     for path, probabilities, sure in zip(arguments.images, told.probabilities, known, strict=True):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from metalab.data.archives import Note
+from metalab.data.archives import Note, read_one
 from metalab.data.words import words
 from metalab.errors import DataError
 
@@ -59,16 +59,15 @@ def read_answered(source: Path | str | bytes, name: str = "upload") -> AnsweredS
     cannot be read, or no row is left.
     """
     if not isinstance(source, bytes):
-        name, path = str(source), Path(source)
-        try:
-            if path.stat().st_size > MOST_BYTES:
-                raise DataError(f"more than {MOST_BYTES // 10**6} MB", where=name, fix="Split the file")
-            source = path.read_bytes()
-        except OSError as error:
-            raise DataError(f"cannot be read ({error.strerror})", where=name, fix="Check the path") from None
+        name, source = str(source), read_one(Path(source), MOST_BYTES)
     if len(source) > MOST_BYTES:
         raise DataError(f"more than {MOST_BYTES // 10**6} MB", where=name, fix="Split the file")
     return from_rows(_rows(_decoded(source, name), name), name)
+
+
+def read_text(path: Path | str) -> str:
+    """Return a text file's content. Raises :class:`DataError`."""
+    return _decoded(read_one(Path(path), 4 * LONGEST_PASSAGE), str(path))
 
 
 def from_rows(rows: Iterator[tuple[str, Mapping[str, Any]]], name: str = "table") -> AnsweredSet:

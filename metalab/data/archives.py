@@ -277,9 +277,9 @@ def read_bounded(read: Callable[[int], bytes], where: str, most: int) -> bytes:
 
 
 def read_one(path: Path, most: int) -> bytes:
-    """Return the content of one image file; raises :class:`DataError`, also beyond ``most`` bytes."""
+    """Return the content of one file; raises :class:`DataError`, also beyond ``most`` bytes."""
     if not path.is_file():
-        raise DataError("there is no such image", where=path, fix="Check the path")
+        raise DataError("there is no such file", where=path, fix="Check the path")
     try:
         with open(path, "rb") as file:
             return read_bounded(file.read, str(path), most)

@@ -14,8 +14,8 @@ from torch import Tensor
 from metalab.data.questions import BEGIN, INSIDE, LONGEST
 from metalab.data.words import TOLD
 
-NEVER = -1e4
-"""Logit of what cannot be part of an answer: the question and padding."""
+NEVER = -100.0
+"""Logit of what cannot be part of an answer: the question and padding. Sums of it must stay exact enough."""
 TOKEN_SHARE = 1.0
 """Weight of the tokens' own cross-entropy beside the spans'."""
 
@@ -33,10 +33,9 @@ def span_scores(outputs: Tensor) -> Tensor:
     """Return the score (n, length, LONGEST) of the span that starts at a token and has 1, 2 … tokens."""
     logits = outputs[:, :, 0]
     begin, inside = logits[:, 1] - logits[:, 0], logits[:, 2] - logits[:, 0]
-    after = F.pad(inside.cumsum(1), (0, LONGEST - 1), value=NEVER * LONGEST)
-    # The sum of the inside logits of the tokens that follow the first.
-    windows = after.unfold(1, LONGEST, 1) - inside.cumsum(1)[..., None]
-    return begin[..., None] + windows
+    until = F.pad(inside, (0, LONGEST - 1), value=NEVER).cumsum(1)
+    # Sums of the inside logits of the tokens that follow the first.
+    return begin[..., None] + until.unfold(1, LONGEST, 1) - until[:, : inside.shape[1], None]
 
 
 def span_loss(outputs: Tensor, labels: Tensor) -> Tensor:

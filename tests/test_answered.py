@@ -27,7 +27,8 @@ def test_squad_with_the_place_that_is_meant() -> None:
         "own.json",
     )
     assert [one.answer for one in held.items] == ["mm", "40 mm", ""]
-    assert held.items[0].start == second and held.notes == []
+    assert held.items[0].start == second
+    assert held.notes == []
 
 
 @pytest.mark.parametrize("mark", [",", ";", "\t"])
@@ -40,7 +41,8 @@ def test_csv_of_any_mark(mark: str) -> None:
 def test_json_lines_and_line_ends() -> None:
     rows = [{"passage": "one\r\ntwo\r\nthree", "question": "last?", "answer": "three"}]
     held = read_answered("\n".join(map(json.dumps, rows)).encode(), "own.jsonl")
-    assert held.items[0].passage == "one\ntwo\nthree" and held.items[0].answer == "three"
+    assert held.items[0].passage == "one\ntwo\nthree"
+    assert held.items[0].answer == "three"
 
 
 def test_rows_that_cannot_be_used_are_named_and_the_rest_is_kept() -> None:
@@ -60,9 +62,12 @@ def test_rows_that_cannot_be_used_are_named_and_the_rest_is_kept() -> None:
     told = {note.where: note.what for note in held.notes}
     assert "again" in told["own.json, row 2"]
     assert "'9 kg' is not in the passage" in told["own.json, row 3"]
-    assert told["own.json, row 4"] == "no passage" and told["own.json, row 5"] == "no question"
-    assert "characters" in told["own.json, row 6"] and "words" in told["own.json, row 7"]
-    assert "'early'" in told["own.json, row 8"] and "no passage" in told["own.json, row 9"]
+    assert told["own.json, row 4"] == "no passage"
+    assert told["own.json, row 5"] == "no question"
+    assert "characters" in told["own.json, row 6"]
+    assert "words" in told["own.json, row 7"]
+    assert "'early'" in told["own.json, row 8"]
+    assert "no passage" in told["own.json, row 9"]
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from metalab.backbones import BACKBONES, Backbone, build, create_backbone, describe
 from metalab.config import Config
 
-IMAGES = [family for family in BACKBONES if family not in ("mlp", "photo", "pyramid", "local")]
+IMAGES = [family for family in BACKBONES if family not in ("mlp", "photo", "pyramid", "reader", "local")]
 """Those of images; the others have tests of their own."""
 
 
@@ -42,7 +42,7 @@ def test_zero_film_changes_nothing_and_other_film_does(family: str) -> None:
 @pytest.mark.parametrize("normalisation", ["running", "group"])
 def test_inductive_norms_see_one_image_at_a_time(normalisation: str) -> None:
     made, x = backbone(normalisation=normalisation).eval(), torch.rand(4, 1, 32, 32)
-    torch.testing.assert_close(made(x)[:1], made(x[:1]), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(made(x)[:1], made(x[:1]), rtol=1e-4, atol=1e-5)
     assert not made.transductive
 
 

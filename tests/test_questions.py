@@ -66,7 +66,8 @@ def test_words_cover_the_text_and_fit_their_buckets() -> None:
     told = "".join(DOC[start:end] for start, end in held.spans)
     assert told.replace(" ", "").replace("\n", "") == "".join(DOC.split())
     for field, values in enumerate(FIELDS[:-1]):
-        assert 0 <= held.fields[:, field].min() and held.fields[:, field].max() < values
+        assert held.fields[:, field].min() >= 0
+        assert held.fields[:, field].max() < values
     assert words("Größe שלום 北京 x̂").plain[:3] == ["größe", "שלום", "北京"]
     assert len(words("")) == 0
 
@@ -75,7 +76,8 @@ def test_the_question_marks_its_subject() -> None:
     passage = words(DOC)
     rows, asked = assembled(words("What is the default of axis?"), passage, 0, 300)
     roles = rows[:, -1]
-    assert (roles[:asked] == ASKED).all() and (roles[asked + len(passage) :] == PADDING).all()
+    assert (roles[:asked] == ASKED).all()
+    assert (roles[asked + len(passage) :] == PADDING).all()
     marked = {passage.plain[at - asked] for at in np.flatnonzero(roles == MATCHED)}
     assert marked == {"axis", "default"}  # "is", "the" and "of" are common
 
@@ -123,9 +125,12 @@ def test_splits_share_no_kind_family_package_or_text() -> None:
     assert sorted(i for split in SPLITS for i in kinds_of(split)) == list(range(len(KINDS)))
     assert {family for held in HELD_OUT.values() for family in held} <= {kind.family for kind in KINDS}
     packages = [set(PACKAGES[split]) for split in SPLITS]
-    assert not packages[0] & packages[1] and not packages[0] & packages[2] and not packages[1] & packages[2]
+    assert not packages[0] & packages[1]
+    assert not packages[0] & packages[2]
+    assert not packages[1] & packages[2]
     texts = [set(corpus(split).texts) for split in SPLITS]
-    assert not texts[0] & texts[2] and not texts[1] & texts[2]
+    assert not texts[0] & texts[2]
+    assert not texts[1] & texts[2]
 
 
 def test_every_split_can_form_tasks(source: QuestionSource) -> None:
@@ -142,9 +147,11 @@ def test_tasks_are_fixed_by_their_seed_and_hold_one_answer_each(source: Question
     one = source.sample(6, "test", TaskShape(1, 3, 4), seeded("cpu", 1))
     same = source.sample(6, "test", TaskShape(1, 3, 4), seeded("cpu", 1))
     other = source.sample(6, "test", TaskShape(1, 3, 4), seeded("cpu", 2))
-    assert torch.equal(one.query.x, same.query.x) and torch.equal(one.query.y, same.query.y)
+    assert torch.equal(one.query.x, same.query.x)
+    assert torch.equal(one.query.y, same.query.y)
     assert not torch.equal(one.query.x, other.query.x)
-    assert one.support.x.shape == (6, 3, 96, len(FIELDS)) and one.query.y.shape == (6, 4, 96)
+    assert one.support.x.shape == (6, 3, 96, len(FIELDS))
+    assert one.query.y.shape == (6, 4, 96)
     for part in (one.support, one.query):
         assert ((part.y == BEGIN).sum(-1) == 1).all()
         told = part.x[..., -1] > ASKED
@@ -161,7 +168,8 @@ def test_a_window_shows_the_answer_or_nothing_of_it() -> None:
     assert passage.plain[first : first + count] == ["array", "(", "[", "3", "]", ")"]
     for _ in range(20):
         _, labels, start, asked = window(passage, words("q"), (first, count), 64, rng)
-        assert (labels > 0).sum() == count and labels[first - start + asked] == BEGIN
+        assert (labels > 0).sum() == count
+        assert labels[first - start + asked] == BEGIN
         _, labels, start, _ = window(passage, words("q"), (first, count), 64, rng, missing=True)
         assert (labels > 0).sum() == 0
 
@@ -170,12 +178,14 @@ def test_made_up_kinds_stand_on_no_telling_word() -> None:
     from metalab.data.questions import _anchors
 
     anchors = {word for word, _ in _anchors()}
-    assert len(anchors) > 300 and not anchors & TELLING
+    assert len(anchors) > 300
+    assert not anchors & TELLING
 
 
 def test_pretraining_labels_every_kind(source: QuestionSource) -> None:
     x, y = source.labelled_questions(8, seeded("cpu", 3))
-    assert y.shape == (8, 96, source.n_train_classes) and x.shape[:2] == y.shape[:2]
+    assert y.shape == (8, 96, source.n_train_classes)
+    assert x.shape[:2] == y.shape[:2]
     assert ((y == BEGIN).sum((1, 2)) >= 1).all()
     assert ((y >= 0).any(-1) == (x[..., -1] > ASKED)).all()
 
@@ -189,6 +199,7 @@ def test_docstrings_are_cached_and_a_broken_cache_is_read_anew(tmp_path, monkeyp
     monkeypatch.setenv("METALAB_HOME", str(tmp_path))
     first = docstrings("joblib")
     cache = next((tmp_path / "cache").glob("docstrings-*joblib*.json"))
-    assert docstrings("joblib") == first and len(first) > 20
+    assert docstrings("joblib") == first
+    assert len(first) > 20
     cache.write_text('{"no": "list"}')
     assert docstrings("joblib") == first

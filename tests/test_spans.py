@@ -23,7 +23,7 @@ def test_scores_are_sums_over_the_tokens() -> None:
                 naive = logits[text, 1, start] - logits[text, 0, start]
                 naive = naive + sum(logits[text, 2, at] - logits[text, 0, at] for at in inside)
                 assert scores[text, start, count - 1] == pytest.approx(float(naive), abs=1e-9)
-    assert (scores[:, 48, 2:] < -1000).all()  # beyond the end
+    assert (scores[:, 48, 2:] < -50).all()  # beyond the end
 
 
 def test_the_loss_is_a_cross_entropy_over_all_spans_and_none() -> None:
@@ -44,7 +44,8 @@ def test_the_best_span_and_its_f1() -> None:
     outputs[0, 1, 0, 3], outputs[0, 2, 0, 4] = 9, 9  # tokens 3 and 4
     outputs[1, 1, 0, 0] = 9  # token 0
     start, count, sure = best_spans(outputs)
-    assert start[:2].tolist() == [3, 0] and count.tolist() == [2, 1, 0]
+    assert start[:2].tolist() == [3, 0]
+    assert count.tolist() == [2, 1, 0]
     assert (sure > 0.9).all()
     labels = torch.zeros(3, 10, dtype=torch.int64)
     labels[0, 3], labels[0, 4:6] = 1, 2  # two of three found

@@ -14,11 +14,13 @@ from torch import Tensor, nn
 
 from metalab.metalearners.base import MetaLearner, State
 from metalab.metalearners.tokens import LABELS, token_examples
-from metalab.spans import NEVER, as_outputs, span_loss
+from metalab.spans import as_outputs, span_loss
 from metalab.tasks import Examples
 
 HEADS, KEY = 4, 32
 REDUCED, HIDDEN = 48, 96
+HIDDEN_BIAS = -1e4
+"""Added to the likeness to tokens that nobody may look at."""
 
 
 class GuidedSpans(MetaLearner):
@@ -52,7 +54,7 @@ class GuidedSpans(MetaLearner):
         return {
             "keys": self._keys(features),
             "values": labels,
-            "bias": NEVER * (1 - known),
+            "bias": HIDDEN_BIAS * (1 - known),
             "prototypes": F.normalize(means, dim=1),
         }
 

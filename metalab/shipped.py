@@ -35,6 +35,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     },
     "film": {},
     "guided-masks": {},
+    "guided-spans": {},
     "guided-boxes": {},
 }
 """Settings of each shipped meta-learner, chosen on meta-validation; everything else is the default."""

@@ -25,13 +25,17 @@ BEGIN, INSIDE, UNKNOWN = 1, 2, -1
 """Labels of tokens, besides 0: the first token of the answer, its further ones, and what does not count."""
 LONGEST = 40
 """Answers of more tokens are left out."""
-GENERIC = 0.5
-"""Share of meta-training tasks whose kind is made up: "what follows the word *w*" of one of some lengths."""
+GENERIC = 0.6
+"""Share of meta-training tasks whose kind is made up: what stands after, before or below a word, of one of
+some lengths. Without them the few kinds of meta-train would be learnt by heart."""
 MISSING = 0.1
 """Share of meta-training query windows that show nothing of the answer, as long passages have them."""
 ANCHORS = 400
 """Frequent words that made-up kinds stand on."""
+WHERE = ("after", "after", "before", "line", "below")
 LENGTHS = ("token", "line", "clause", "sentence")
+ABOUT_SUBJECTS = 0.4
+"""Share of made-up kinds that stand on the subject asked about."""
 WORDED = 0.5
 """Share of meta-training tasks that ask in plain words, so that these do not surprise."""
 _TELLING = """default defaults shape error errors raise raises raised see also version versionadded
@@ -265,17 +269,57 @@ def _anchors() -> list[tuple[str, list[tuple[int, int]]]]:
 
 
 def _made_up(rng: np.random.Generator, n: int) -> list[tuple[int, str, int, int]]:
-    """Draw ``n`` answers of a made-up kind: what follows the first place of some word."""
-    places = _anchors()[rng.integers(len(_anchors()))][1]
-    length, found = LENGTHS[rng.integers(len(LENGTHS))], []
-    for at in rng.permutation(len(places)):
-        number, place = places[at]
-        count = _count(corpus("train").passages[number], place + 1, length)
+    """Draw ``n`` answers of a made-up kind: what stands after, before or below some word, or its line.
+
+    The word is the same in all passages, or in each the subject that is asked about.
+    """
+    where, length = WHERE[rng.integers(len(WHERE))], LENGTHS[rng.integers(len(LENGTHS))]
+    if rng.random() < ABOUT_SUBJECTS:
+        places = _subjects()
+    else:
+        places = [(number, "", at) for number, at in _anchors()[rng.integers(len(_anchors()))][1]]
+    found, used = [], set()
+    for pick in rng.permutation(len(places))[: 20 * n]:
+        number, subject, at = places[pick]
+        passage = corpus("train").passages[number]
+        start = _moved(passage, at, where)
+        count = 0 if start is None or number in used else _count(passage, start, length)
         if count:
-            found.append((number, "", place + 1, count))
+            used.add(number)
+            found.append((number, subject, start, count))
             if len(found) == n:
                 return found
-    return _made_up(rng, n)  # too few places of that word are followed by anything
+    return _made_up(rng, n)  # too rare a kind
+
+
+@functools.cache
+def _subjects() -> list[tuple[int, str, int]]:
+    """Return (passage, subject, its first token) of the parameters of meta-train."""
+    kind = next(i for i, kind in enumerate(KINDS) if kind.name == "what a parameter means")
+    found = []
+    for number, subject, _, _ in corpus("train").items[kind]:
+        plain = corpus("train").passages[number].plain
+        if subject.lower() in plain:
+            found.append((number, subject, plain.index(subject.lower())))
+    return found
+
+
+def _moved(passage: Words, at: int, where: str) -> int | None:
+    """Return the token from which a made-up answer goes, seen from token ``at``; None: there is none."""
+    if where == "after":
+        return at + 1 if at + 1 < len(passage) else None
+    if where == "before":
+        return at - 1 if at and passage.plain[at - 1][0] != "\n" else None
+    line = at
+    if where == "line":
+        while line and passage.plain[line - 1][0] != "\n":
+            line -= 1
+        return line
+    while line < len(passage) and not (
+        passage.plain[line - 1][0] == "\n" and line > at and passage.plain[line][0].isalnum()
+    ):
+        line += 1
+    return line if line < len(passage) else None
 
 
 def _count(passage: Words, start: int, length: str) -> int:

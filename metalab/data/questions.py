@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from metalab.data.answered import Answered
+from metalab.data.answered import LONGEST, Answered
 from metalab.data.docstrings import PACKAGES, docstrings
 from metalab.data.numpydoc import KINDS, answers, kinds_of
 from metalab.data.words import TOLD, WORD, Words, assembled, words
@@ -24,8 +24,6 @@ from metalab.tasks import LIST_CHUNK, Examples, Split, TaskBatch, TaskShape, Tas
 
 BEGIN, INSIDE, UNKNOWN = 1, 2, -1
 """Labels of tokens, besides 0: the first token of the answer, its further ones, and what does not count."""
-LONGEST = 40
-"""Answers of more tokens are left out."""
 GENERIC = 0.5
 """Share of meta-training tasks whose kind is made up: "what follows the word *w*" of one of some lengths."""
 MISSING = 0.1

@@ -14,7 +14,7 @@ from torch import Tensor
 from metalab.adaptation import describe, rebuild
 from metalab.checkpoints import checkpoint_bytes, load_checkpoint, prefixed
 from metalab.data.answered import LONGEST_QUESTION, Answered
-from metalab.data.questions import LONGEST, token_span, window
+from metalab.data.questions import LONGEST, Window, text_window, token_span
 from metalab.data.words import ASKED, Words, assembled, words
 from metalab.errors import DataError
 from metalab.metalearners import MetaLearner, State
@@ -60,30 +60,26 @@ class AnswerModel:
         """
         if len(passages) != len(questions):
             raise DataError(f"{len(passages)} passages but {len(questions)} questions", where="questions")
-        return [self._find(passage, asked) for passage, asked in zip(passages, questions, strict=True)]
+        read = [self._read(passage, asked) for passage, asked in zip(passages, questions, strict=True)]
+        if not read:
+            return []
+        outputs = self.outputs(torch.cat([one.rows for one in read]))
+        parts = outputs.split([len(one.rows) for one in read])
+        return [one.best(part) for one, part in zip(read, parts, strict=True)]
 
-    def _find(self, passage: str, asked: str) -> Found:
+    def outputs(self, rows: Tensor) -> Tensor:
+        """Return logits (n, 3, 1, size), see :mod:`metalab.spans`, of windows (n, size, 6)."""
+        device = self.metalearner.backbone.input_mean.device
+        with torch.no_grad():
+            parts = [self.metalearner.predict(self.state, part.to(device)) for part in rows.split(AT_ONCE)]
+        return torch.cat(parts).cpu()
+
+    def _read(self, passage: str, asked: str) -> _Read:
         passage, question = passage.replace("\r\n", "\n").replace("\r", "\n"), checked_question(asked)
         held = words(passage)
         if not len(held):
             raise DataError("an empty passage", where="passages", fix="Give some text")
-        rows, firsts = _windows(held, question, self.metalearner.backbone.size)
-        device = self.metalearner.backbone.input_mean.device
-        with torch.no_grad():
-            parts = [
-                span_scores(self.metalearner.predict(self.state, part.to(device)))
-                for part in rows.split(AT_ONCE)
-            ]
-        scores = torch.cat(parts).cpu()
-        best = int(scores.argmax())
-        place, at, more = np.unravel_index(best, scores.shape)
-        value = scores.flatten()[best]
-        whole = torch.cat([scores.flatten(), scores.new_zeros(1)]).logsumexp(0)
-        if value < 0:
-            return Found("", 0, 0, float((-whole).exp()))
-        first = firsts[place] + int(at) - int((rows[place, :, -1] == ASKED).sum())
-        start, end = int(held.spans[first, 0]), int(held.spans[min(first + int(more), len(held) - 1), 1])
-        return Found(passage[start:end], start, end, float((value - whole).exp()))
+        return _Read(passage, held, *_windows(held, question, self.metalearner.backbone.size))
 
     def save(self, path: Path | str) -> None:
         """Write everything to one safetensors file. Raises :class:`StorageError`."""
@@ -94,6 +90,30 @@ class AnswerModel:
         tensors = {f"learner.{k}": v for k, v in self.metalearner.state_dict().items()}
         tensors |= {f"state.{k}": v for k, v in self.state.items()}
         return checkpoint_bytes(KIND, tensors, describe(self.metalearner))
+
+
+@dataclass(frozen=True)
+class _Read:
+    """A passage with its tokens, the windows (n, size, 6) that show it, and the first token in each."""
+
+    passage: str
+    held: Words
+    rows: Tensor
+    firsts: list[int]
+
+    def best(self, outputs: Tensor) -> Found:
+        """Return the best span of all windows by their ``outputs``."""
+        scores = span_scores(outputs)
+        best = int(scores.argmax())
+        place, at, more = np.unravel_index(best, scores.shape)
+        value = scores.flatten()[best]
+        whole = torch.cat([scores.flatten(), scores.new_zeros(1)]).logsumexp(0)
+        if value < 0:
+            return Found("", 0, 0, float((-whole).exp()))
+        first = self.firsts[place] + int(at) - int((self.rows[place, :, -1] == ASKED).sum())
+        last = min(first + int(more), len(self.held) - 1)
+        start, end = int(self.held.spans[first, 0]), int(self.held.spans[last, 1])
+        return Found(self.passage[start:end], start, end, float((value - whole).exp()))
 
 
 def adapt_answers(metalearner: MetaLearner, answered: Sequence[Answered]) -> AnswerModel:
@@ -109,11 +129,21 @@ def answer_examples(answered: Sequence[Answered], size: int) -> Examples:
 
     The same passages give the same windows. Raises :class:`DataError`.
     """
+    held = answer_windows(answered, size)
+    tokens, labels = (
+        np.stack(part) for part in zip(*((one.tokens, one.labels) for one in held), strict=True)
+    )
+    return Examples(torch.from_numpy(tokens), torch.from_numpy(labels))
+
+
+def answer_windows(answered: Sequence[Answered], size: int) -> list[Window]:
+    """Return the windows of :func:`answer_examples`, which can be read as text. Raises :class:`DataError`."""
     if not any(one.end for one in answered):
         raise DataError("no example has an answer", where="examples", fix="Mark the answer of one or more")
-    rows, labels = [], []
+    held = []
     for number, one in enumerate(answered):
-        passage, question = words(one.passage), checked_question(one.question)
+        checked_question(one.question)
+        passage = words(one.passage)
         answer = token_span(passage, one.start, one.end) if one.end else None
         if answer is not None and answer[1] > LONGEST:
             raise DataError(
@@ -122,10 +152,9 @@ def answer_examples(answered: Sequence[Answered], size: int) -> Examples:
                 fix="Mark the essential part",
             )
         seed = torch.randint(2**62, (1,), generator=seeded("cpu", "window", len(passage), number))
-        row, label = window(passage, question, answer, size, np.random.default_rng(int(seed)))[:2]
-        rows.append(row)
-        labels.append(label)
-    return Examples(torch.from_numpy(np.stack(rows)), torch.from_numpy(np.stack(labels)))
+        rng = np.random.default_rng(int(seed))
+        held.append(text_window(one.passage, passage, one.question, answer, size, rng))
+    return held
 
 
 def checked_question(asked: str) -> Words:

@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
+from metalab.applications import application
 from metalab.config import Config
 from metalab.errors import MetalabError, RunError
 from metalab.evaluation import least_gain, mean_interval
@@ -87,12 +88,15 @@ def boards(store: RunStore | None = None) -> dict[str, list[Entry]]:
 
 def tasks_of(config: Config) -> str:
     """Return words for the list of held-out tasks of ``config``; equal words are equal tasks."""
-    parts = [f"{config.source}, {config.way}-way {config.shot}-shot, {config.query} queries a class"]
+    of = application(config.application)
+    each = "" if "way" in of.unused else " a class"
+    parts = [f"{config.source}, {of.shape(config.way, config.shot)}, {config.query} queries{each}"]
     parts.append(f"{config.test_tasks} tasks")
     for name in ("data", "episodes", "image_size", "channels"):
         value = getattr(config, name)
-        if value != Config.model_fields[name].default:
-            parts.append(f"{name.replace('_', ' ')} {value}")
+        if value != Config.model_fields[name].default and name not in of.unused:
+            title, _ = of.words.get(name, (name.replace("_", " "), ""))
+            parts.append(f"{title.lower()} {value}")
     return ", ".join(parts)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from torch import Tensor
 from metalab.backbones import Backbone
 from metalab.baselines import nearest_centroid
 from metalab.embeddings import Embedding, Scores, linear_cka, scores
-from metalab.metalearners import MetaLearner
+from metalab.metalearners import MetaLearner, State
 from metalab.metalearners.base import task_loss
 from metalab.tasks import Examples, Task
 
@@ -48,7 +48,7 @@ class TaskView:
     ``images`` (points, C, H, W) floats 0..1, ``labels`` (points,) indices of ``classes``, ``support``
     (points,) bool, ``seconds``: time that adapting and predicting took, without the other stages.
     ``examples`` (points, ...) is what the backbone takes where that is no image, as records of photos; it is
-    not kept with runs.
+    not kept with runs. ``captions`` say in words what each point is, where an image cannot.
     """
 
     images: NDArray[np.float32]
@@ -58,6 +58,7 @@ class TaskView:
     stages: list[Stage]
     seconds: float
     examples: NDArray[np.float32] | None = None
+    captions: list[str] | None = None
 
     @property
     def features(self) -> dict[str, NDArray[np.float32]]:
@@ -100,7 +101,8 @@ class TaskView:
             {"name": stage.name, "accuracy": stage.accuracy, "support_loss": stage.support_loss}
             for stage in self.stages
         ]
-        return arrays, {"classes": self.classes, "stages": stages, "seconds": self.seconds}
+        rest = {"classes": self.classes, "stages": stages, "seconds": self.seconds, "captions": self.captions}
+        return arrays, rest
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], metadata: Mapping[str, Any]) -> TaskView:
@@ -122,6 +124,7 @@ class TaskView:
             list(metadata["classes"]),
             stages,
             metadata["seconds"],
+            captions=metadata.get("captions"),
         )
 
 
@@ -142,9 +145,7 @@ def inspect_task(
 
     stages = [_stage(BEFORE, pretrained(x), nearest_centroid(pretrained)(task, 0), task)]
     n_support = len(task.support.y)
-    path = list(metalearner.path(task.support, task.way).items())
-    kept = np.linspace(0, len(path) - 1, min(len(path), MAX_STAGES)).round().astype(int)
-    for name, state in (path[i] for i in kept):
+    for name, state in kept_states(metalearner, task):
         features, loss = metalearner.features(state, x), None
         if metalearner.transductive:
             logits = metalearner.predict(state, task.query.x)
@@ -163,6 +164,30 @@ def inspect_task(
         seconds,
         None if pictures is x else x.float().cpu().numpy(),
     )
+
+
+def kept_states(metalearner: MetaLearner, task: Task) -> list[tuple[str, State]]:
+    """Return the states, by name, that adapting to ``task`` passes through: :data:`MAX_STAGES`, evenly."""
+    path = list(metalearner.path(task.support, task.way).items())
+    kept = np.linspace(0, len(path) - 1, min(len(path), MAX_STAGES)).round().astype(int)
+    return [path[i] for i in kept]
+
+
+def as_stages(found: Sequence[tuple[str, Tensor, Tensor, float]]) -> list[Stage]:
+    """Return stages from names, features (points, any d), probabilities (query points, way) and accuracies.
+
+    Narrower features are padded with zeros, which changes no distance.
+    """
+    width = max(rows.shape[1] for _, rows, _, _ in found)
+    return [
+        Stage(
+            name,
+            F.pad(rows, (0, width - rows.shape[1])).float().cpu().numpy(),
+            chances.float().cpu().numpy(),
+            accuracy,
+        )
+        for name, rows, chances, accuracy in found
+    ]
 
 
 def _stage(

@@ -12,7 +12,7 @@ from torch import Tensor
 from metalab.backbones import Backbone
 from metalab.baselines_dense import BOX_BASELINES, MASK_BASELINES
 from metalab.boxes import box_targets
-from metalab.inspection import BEFORE, MAX_STAGES, Stage, TaskView
+from metalab.inspection import BEFORE, TaskView, as_stages, kept_states
 from metalab.metalearners import MetaLearner
 from metalab.metalearners.base import score
 from metalab.metalearners.guided import mask_shares
@@ -48,22 +48,17 @@ def inspect_pictures(
     baselines = MASK_BASELINES if metalearner.application == "segmentation" else BOX_BASELINES
     nearest = next(make for name, _, make in baselines if name == "nearest-centroid")
     found = [(BEFORE, _rows(pretrained, None, task, parts), nearest(pretrained)(task, 0))]
-    path = list(metalearner.path(task.support, task.way).items())
-    for i in np.linspace(0, len(path) - 1, min(len(path), MAX_STAGES)).round().astype(int):
-        name, state = path[i]
-        rows = _rows(metalearner, state, task, parts)
-        found.append((name, rows, metalearner.predict(state, task.query.x)))
-    # A decoder that runs once a class has several times as many features. Zeros change no distance.
-    width = max(rows.shape[1] for _, rows, _ in found)
-    stages = [
-        Stage(
-            name,
-            F.pad(rows, (0, width - rows.shape[1])).float().cpu().numpy(),
-            _chances(outputs)[parts[1][0]].float().cpu().numpy(),
-            float(score(outputs, task.query)),
-        )
-        for name, rows, outputs in found
+    found += [
+        (name, _rows(metalearner, state, task, parts), metalearner.predict(state, task.query.x))
+        for name, state in kept_states(metalearner, task)
     ]
+    # A decoder that runs once a class has several times as many features as the backbone.
+    stages = as_stages(
+        [
+            (name, rows, _chances(outputs)[parts[1][0]], float(score(outputs, task.query)))
+            for name, rows, outputs in found
+        ]
+    )
     images = torch.cat(
         [_crops(part.x, where) for (_, part), (where, _) in zip(_parts(task), parts, strict=True)]
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import get_args
 
+from metalab.applications import application
 from metalab.config import Config
 from metalab.errors import MetalabError
 from metalab.evaluation import least_gain
@@ -73,10 +74,8 @@ def _written(run: Run, name: str) -> int:
 def _contents(run: Run, *written: int) -> tuple[str, str, float | None, float | None, float | None]:
     """Return method, task, accuracy, gain and interval; read again when a file was ``written`` anew."""
     config, table = run.config, run.evaluation()
-    method, task = (
-        get_metalearner(config.metalearner).label,
-        f"{config.way}-way {config.shot}-shot, {config.source}",
-    )
+    shape = application(config.application).shape(config.way, config.shot)
+    method, task = get_metalearner(config.metalearner).label, f"{shape}, {config.source}"
     own = next((row for row in table["rows"] if row["kind"] == "metalearner"), None) if table else None
     if own is None:
         return method, task, None, None, None

@@ -38,10 +38,11 @@ def evaluation_bars(evaluation: Mapping[str, Any]) -> go.Figure:
             hovertemplate="%{y}: %{text}<extra></extra>",
         )
     )
-    figure.add_vline(1 / evaluation["way"], line={"dash": "dot", "color": INK})
-    figure.add_annotation(
-        x=1 / evaluation["way"], y=1, yref="paper", yanchor="bottom", text="chance", showarrow=False
-    )
+    if metric == "accuracy":  # guessing has no such share of masks, boxes or words
+        figure.add_vline(1 / evaluation["way"], line={"dash": "dot", "color": INK})
+        figure.add_annotation(
+            x=1 / evaluation["way"], y=1, yref="paper", yanchor="bottom", text="chance", showarrow=False
+        )
     figure.update_xaxes(range=[0, 1], tickformat=".0%", title_text=f"query {metric} on held-out tasks")
     figure.update_yaxes(automargin=True)
     return plain(figure, height=120 + 42 * len(rows))

@@ -225,12 +225,17 @@ def legend(
 
 
 def hover_texts(view: TaskView) -> list[str]:
-    """Return for each point its class and its drawing in Braille dots."""
+    """Return for each point its class, and its caption or its drawing in Braille dots."""
     return [
-        f"<b>{html.escape(view.classes[label])}</b>, {'support' if support else 'query'}"
-        f"<br><span style='font-family:monospace'>{braille(image)}</span>"
-        for image, label, support in zip(view.images, view.labels, view.support, strict=True)
+        f"<b>{html.escape(view.classes[label])}</b>, {'support' if support else 'query'}<br>{shown}"
+        for label, support, shown in zip(view.labels, view.support, _shown(view), strict=True)
     ]
+
+
+def _shown(view: TaskView) -> list[str]:
+    if view.captions is not None:
+        return [html.escape(caption) for caption in view.captions]
+    return [f"<span style='font-family:monospace'>{braille(image)}</span>" for image in view.images]
 
 
 def _predictions(view: TaskView, stage: Stage) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from metalab import plots
+from metalab.applications import application
 from metalab.comparison import plain_verdict, ranked, run_entries
 from metalab.config import Config
 from metalab.embeddings import Embedding
@@ -101,7 +102,8 @@ def _line(run: Run, config: Config) -> str:
     created = run.status().created
     when = time.strftime("%d %b %Y %H:%M", time.localtime(created)) if created else run.id
     label = get_metalearner(config.metalearner).label
-    return f"{label} on {config.source}, {config.way}-way {config.shot}-shot, seed {config.seed} · {when}"
+    shape = application(config.application).shape(config.way, config.shot)
+    return f"{label} on {config.source}, {shape}, seed {config.seed} · {when}"
 
 
 def _results(run: Run, script: _PlotlyOnce) -> list[str]:

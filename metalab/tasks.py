@@ -190,6 +190,11 @@ def task_at(
     return chunk[index % LIST_CHUNK]
 
 
+def list_generator(device: torch.device | str, seed: int, split: Split, index: int) -> torch.Generator:
+    """Return what draws the chunk of a task list that holds task number ``index``."""
+    return seeded(device, seed, split, index // LIST_CHUNK)
+
+
 def _chunk(
     source: TaskSource,
     number: int,
@@ -199,7 +204,7 @@ def _chunk(
     keep: int,
     device: torch.device | str,
 ) -> TaskBatch:
-    generator = seeded(device, seed, split, number)
+    generator = list_generator(device, seed, split, number * LIST_CHUNK)
     batch = source.sample(LIST_CHUNK, split, shape, generator)
     if keep == LIST_CHUNK:
         return batch

@@ -17,11 +17,13 @@ from metalab.backbones import Backbone, create_backbone
 from metalab.checkpoints import save_checkpoint
 from metalab.config import FORMAT, Config
 from metalab.data import create_source
+from metalab.data.questions import windows_at
 from metalab.embeddings import embed
 from metalab.errors import MetalabError, StorageError
 from metalab.evaluation import TEST_SEED, Evaluation, evaluate
 from metalab.execution import choose_device
 from metalab.inspection import inspect_task
+from metalab.inspection_answers import inspect_answers
 from metalab.inspection_pictures import inspect_pictures
 from metalab.metalearners import MetaLearner
 from metalab.mirror import Mirror
@@ -102,10 +104,14 @@ def store_view(
     device = pretrained.input_mean.device
     shape = TaskShape(config.way, config.shot, max(1, min(config.query, MAX_DRAWN // config.way)))
     task = task_at(source, 0, "test", shape, TEST_SEED, device)
-    names = source.class_names("test")
-    classes = None if task.classes is None else [names[int(i)] for i in task.classes]
-    inspect = inspect_task if config.application == "image-classification" else inspect_pictures
-    view = inspect(learner, pretrained, task, classes)
+    if config.application == "question-answering":
+        windows = windows_at(source, 0, "test", shape, TEST_SEED, device)
+        view = inspect_answers(learner, pretrained, task, [one.words() for one in windows])
+    else:
+        names = source.class_names("test")
+        classes = None if task.classes is None else [names[int(i)] for i in task.classes]
+        inspect = inspect_task if config.application == "image-classification" else inspect_pictures
+        view = inspect(learner, pretrained, task, classes)
     for name, kept in (("view", view), ("embedding", embed(view.features, "umap"))):
         arrays, metadata = kept.to_arrays()
         run.write_arrays(name, arrays)

@@ -68,6 +68,14 @@ def choose(label: str, options: dict[str, str], name: str, hidden: Collection[st
     return chosen
 
 
+def chosen(label: str, options: list[str], name: str) -> str:
+    """Let the user choose; the choice outlives a visit to another page."""
+    kept = st.session_state.get(f"{name}-kept", options[0])
+    found = st.segmented_control(label, options, default=kept, required=True, key=name)
+    st.session_state[f"{name}-kept"] = found
+    return found
+
+
 def chart(figure: Any, key: str, alt: str, config: dict[str, Any] = CHART) -> None:
     """Show a figure over the whole width; ``alt`` says in words what it shows."""
     st.plotly_chart(figure, width="stretch", key=key, config=config, alt=alt)

@@ -45,12 +45,19 @@ def keyed(name: str, default: Any) -> str:
     return key
 
 
-def control(name: str, info: FieldInfo, default: Any = None, choices: Sequence[Any] | None = None) -> Any:
+def control(
+    name: str,
+    info: FieldInfo,
+    default: Any = None,
+    choices: Sequence[Any] | None = None,
+    words: tuple[str | None, str | None] | None = None,
+) -> Any:
     """Show the form field that fits the setting ``info`` and return its value.
 
-    ``default`` and ``choices`` stand in for those of ``info``.
+    ``default``, ``choices`` and ``words`` (title and description) stand in for those of ``info``.
     """
-    label, help, default = info.title or name, info.description, info.default if default is None else default
+    label, help = words or (info.title, info.description)
+    label, default = label or name, info.default if default is None else default
     kinds = (info.annotation, *typing.get_args(info.annotation))
     literal = next((kind for kind in kinds if typing.get_origin(kind) is typing.Literal), None)
     limits = {
@@ -91,7 +98,8 @@ def field(name: str) -> Any:
 
     chosen = application(draft().get("application", IMAGES))
     choices = chosen.backbones if name == "backbone" else None
-    return control(name, Config.model_fields[name], chosen.defaults.get(name), choices)
+    info = Config.model_fields[name]
+    return control(name, info, chosen.defaults.get(name), choices, chosen.words.get(name))
 
 
 def application_field() -> str:

@@ -7,13 +7,14 @@ from typing import Any
 import streamlit as st
 
 from metalab.config import Config
-from pages.fields import application_field, control, draft, field, keyed
+from pages.fields import IMAGES, application_field, control, draft, field, keyed
 
 SOURCES = {
     "glyphs": "Characters (embedded)",
     "omniglot": "Omniglot (a folder of its zips)",
     "image-folder": "Own images (a zip, or a folder on the server)",
     "scenes": "Composed scenes (embedded)",
+    "documentation": "Documentation of installed Python packages",
     "annotated": "Own annotated pictures (a folder or zip on the server)",
 }
 
@@ -41,7 +42,7 @@ def source_fields(chosen: str) -> dict[str, Any]:
         "and meta-test share none.",
     )
     draft()["source"], name = source, f"data-{source}"
-    if source in ("glyphs", "scenes"):
+    if source in ("glyphs", "scenes", "documentation"):
         return {"source": source}
     key = keyed(name, "")
     if source == "image-folder":
@@ -63,8 +64,12 @@ def source_fields(chosen: str) -> dict[str, Any]:
 
 def task_fields() -> dict[str, Any]:
     """Show the shape of a task and return the settings."""
+    from metalab.applications import application
+
+    unused = application(draft().get("application", IMAGES)).unused
+    shape = [name for name in ("way", "shot", "query") if name not in unused]
     values, columns = {}, st.columns(3)
-    for column, name in zip(columns, ("way", "shot", "query"), strict=True):
+    for column, name in zip(columns, shape, strict=False):
         with column:
             values[name] = field(name)
     if draft().get("source") in ("glyphs", "omniglot"):
@@ -100,7 +105,7 @@ def run_form() -> Config:
         values["options"] = options_of(values["metalearner"])
         groups: dict[str, list[str]] = {}
         for name, info in Config.model_fields.items():
-            if name not in (*values, "data", "episodes"):
+            if name not in (*values, *application(chosen).unused, "data", "episodes"):
                 groups.setdefault(info.json_schema_extra["group"], []).append(name)
         for group, names in groups.items():
             st.caption(group)

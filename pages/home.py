@@ -21,6 +21,7 @@ WAYS = (
     ("pages/demo.py", "Demo", ":material/slideshow:", "Two minutes, five screens, no jargon."),
     ("pages/yours.py", "Your data", ":material/photo_library:", "A model for your own pictures."),
     ("pages/pictures.py", "Pictures", ":material/image_search:", "Find things: pixels or boxes."),
+    ("pages/answers.py", "Questions", ":material/quiz:", "Find answers in passages."),
     ("pages/tasks.py", "Tasks", ":material/category:", "Choose data, look at it, train."),
     ("pages/compare.py", "Compare", ":material/leaderboard:", "Which method is worth it?"),
 )

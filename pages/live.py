@@ -6,6 +6,7 @@ from contextlib import suppress
 
 import streamlit as st
 
+from metalab.applications import application
 from metalab.errors import JobError
 from metalab.history import History
 from metalab.jobs import LocalBackend
@@ -71,7 +72,7 @@ def history_of(run: Run) -> History:
 
 def headline(run: Run, status: Status, history: History) -> None:
     """Show state, progress, rate, time left, device and memory."""
-    train, unit = history.of("train"), "images" if status.stage == "pre-training" else "tasks"
+    train, unit = history.of("train"), "examples" if status.stage == "pre-training" else "tasks"
     memory = next((event["memory"] for event in reversed(train) if event.get("memory")), None)
     device = run.device() or "–"
     trained = f"{train[-1]['step']:,}" if train else "–"
@@ -113,8 +114,8 @@ def curves(histories: dict[str, History], key: str, waiting: bool) -> None:
             steady_chart(draw(histories), f"{key}-{name}", f"{name} over the steps of {', '.join(histories)}")
 
 
-def best_so_far(history: History, active: bool) -> None:
-    """Say which look at meta-validation was best."""
+def best_so_far(history: History, active: bool, metric: str) -> None:
+    """Say which look at meta-validation was best; ``metric`` names what was measured."""
     looks = [event for event in history.of("validation") if event.get("accuracy") is not None]
     if looks:
         best = max(looks, key=lambda event: event["accuracy"])
@@ -124,9 +125,13 @@ def best_so_far(history: History, active: bool) -> None:
                 "so far training has not improved them." if active else "training has not improved them."
             )
         st.caption(
-            f"{kept} Accuracy on meta-validation: **{best['accuracy']:.1%}** "
-            f"± {best.get('interval') or 0:.1%}. Training tasks may have more classes (*Training way*), so "
-            "their accuracy can lie lower."
+            f"{kept} {metric[0].upper()}{metric[1:]} on meta-validation: **{best['accuracy']:.1%}** "
+            f"± {best.get('interval') or 0:.1%}. "
+            + (
+                "Training tasks may have more classes (*Training way*), so their accuracy can lie lower."
+                if metric == "accuracy"
+                else ""
+            )
         )
 
 
@@ -139,7 +144,7 @@ def live(run: Run, others: list[Run], backend: LocalBackend, was_active: bool) -
             st.rerun()
         history = history_of(run)
         headline(run, status, history)
-        best_so_far(history, status.active)
+        best_so_far(history, status.active, application(run.config.application).metric)
         names = {run.id: run.name}
         for other in others:
             names[other.id] = other.name if other.name not in names.values() else f"{other.name} ({other.id})"

@@ -4,23 +4,16 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.common import errors_in_place
+from pages.common import chosen, errors_in_place
 from pages.drawnfeatures import embedder
-from pages.picturefeatures import place_features
-from pages.picturemodels import WHAT, Outcome, choose_model, outcome, view_of
+from pages.picturemodels import Outcome, outcome, view_of
 from pages.pictureshow import legend, metrics, query_cards, support_cards
 from pages.picturesource import FILES, HERE, SAMPLE, picture_task
 from pages.picturesout import LEAST, new_pictures, take_away
+from pages.placefeatures import place_features
+from pages.ready import WHAT, choose_model
 
 WHERE = (SAMPLE, FILES, HERE)
-
-
-def chosen(label: str, options: list[str], name: str) -> str:
-    """Let the user choose; the choice outlives a visit to another page."""
-    kept = st.session_state.get(f"{name}-kept", options[0])
-    found = st.segmented_control(label, options, default=kept, required=True, key=name)
-    st.session_state[f"{name}-kept"] = found
-    return found
 
 
 @st.fragment

@@ -10,7 +10,7 @@ from metalab.runs import RunStore
 from pages.common import choose, errors_in_place
 from pages.fields import IMAGES, fill_in
 from pages.live import STAGES, stop_or_resume
-from pages.picturemodels import pictures_button
+from pages.ready import use_button
 from pages.reporting import report
 from pages.runtable import table
 
@@ -81,10 +81,10 @@ def details(line: Line) -> None:
         return
     if not line.problem and (evaluation := line.run.evaluation()):
         st.markdown(f"**{evaluation['verdict']}**")
-    of_pictures = not line.problem and line.run.config.application != IMAGES
+    elsewhere = not line.problem and line.run.config.application != IMAGES
     with st.container(horizontal=True):
         for label, (key, page, icon) in OPEN.items():
-            if of_pictures and key == "model":
+            if elsewhere and key == "model":
                 continue
             needs_model = key == "model" or label == "Compare"
             ready = line.run.checkpoint("best").is_file() or not needs_model
@@ -97,8 +97,8 @@ def details(line: Line) -> None:
             ):
                 st.session_state[f"go-{key}"], st.session_state["go-view"] = line.run.id, "Watch"
                 st.switch_page(page)
-        if of_pictures:
-            pictures_button(line.run)
+        if elsewhere:
+            use_button(line.run)
     with st.expander("Settings"), errors_in_place():
         st.json(line.run.config.model_dump(mode="json"))
     with st.expander("Log"):

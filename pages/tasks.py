@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import streamlit as st
 
+from metalab.applications import application
 from metalab.config import Config
 from metalab.splits import NAMES, Leakage, SplitSummary, summarise
-from metalab.tasks import SPLITS, Split, TaskShape, task_at
+from metalab.tasks import SPLITS, Split, TaskShape
 from pages.common import WORDS, chart, errors_in_place
 from pages.fields import application_field, open_form
 from pages.forms import source_fields, task_fields
 from pages.models import data_settings, source_of
 from pages.taskpick import LARGEST, linked_task, no_such_task
-from pages.taskview import SHOW, gallery
+from pages.taskview import GALLERY, SHOW, gallery
 
-LIST_SEED = 1
-"""Seed of the fixed lists of tasks that Adapt shows, too: a number means the same task there."""
 LABELS = {split: NAMES[split].capitalize() for split in SPLITS}
 MEANING = {
     "train": "The many earlier tasks that meta-training learns from.",
@@ -55,6 +56,23 @@ def next_task() -> None:
     st.session_state["task-number"] = (st.session_state["task-number"] + 1) % (LARGEST + 1)
 
 
+def group_of(groups: Mapping[str, list[int]], split: Split) -> list[int]:
+    """Let the user choose among ``groups``, if there are several; return the classes of what is chosen."""
+    held = [i for ids in groups.values() for i in ids]
+    if len(groups) < 2:
+        return held
+    everything = f"All {len(held):,}"
+    words = {everything: everything} | {name: f"{name} · {len(ids):,}" for name, ids in groups.items()}
+    chosen = st.selectbox(
+        "Group",
+        list(words),
+        format_func=words.get,
+        key=f"group-{split}",
+        help="An alphabet. With *within*, all classes of a task come from one.",
+    )
+    return groups.get(chosen) or held
+
+
 @st.fragment
 @errors_in_place()
 def look(config: Config) -> None:
@@ -80,21 +98,11 @@ def look(config: Config) -> None:
     amount = f"{summaries[split].n_classes:,} classes{counted_so}{inside}"
     st.caption(f"{MEANING[split]} {amount}.")
     tasks, classes, checks = st.tabs(["Sampled tasks", "Classes", "Balance and leakage"])
-    names = source.class_names(split)
     with tasks, errors_in_place():
         shape = TaskShape(config.way, config.shot, config.query)
-        SHOW[config.application](task_at(source, task_number(), split, shape, LIST_SEED), names)
+        SHOW[config.application](source, task_number(), split, shape)
     with classes:
-        everything = f"All {summaries[split].n_classes:,}"
-        words = {everything: everything} | {name: f"{name} · {len(ids):,}" for name, ids in groups.items()}
-        chosen = st.selectbox(
-            "Group",
-            list(words),
-            format_func=words.get,
-            key=f"group-{split}",
-            help="An alphabet. With *within*, all classes of a task come from one.",
-        )
-        gallery(source, groups.get(chosen) or [i for ids in groups.values() for i in ids], names)
+        GALLERY.get(config.application, gallery)(source, group_of(groups, split), source.class_names(split))
     with checks:
         from metalab.plots_runs import class_balance
 
@@ -109,10 +117,12 @@ def look(config: Config) -> None:
 
 open_form("tasks")
 st.title("Tasks")
-st.caption(f"{WORDS['task']} {WORDS['way']}")
+st.caption(WORDS["task"])
 left, right = st.columns([2, 3], gap="large")
 with left, errors_in_place():
     chosen = application_field()
+    if "way" not in application(chosen).unused:
+        st.caption(WORDS["way"])
     config = Config.create(**({"application": chosen} | source_fields(chosen) | task_fields()))
     if st.button("Train on this", type="primary", icon=":material/play_arrow:", width="stretch"):
         st.session_state["go-view"] = "New run"

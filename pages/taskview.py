@@ -7,19 +7,22 @@ from collections.abc import Callable, Mapping
 
 import streamlit as st
 
-from metalab.tasks import Task, TaskSource, seeded
+from metalab.tasks import Split, TaskShape, TaskSource, seeded, task_at
 from pages.common import thumbs
 from pages.sheets import task_table
 
+LIST_SEED = 1
+"""Seed of the fixed lists of tasks that Adapt shows, too: a number means the same task there."""
 MOST_ROWS = 10
 MOST_SHOWN = 48
 """Classes that a gallery shows, at most."""
 
 
-def show_images(task: Task, names: Mapping[int, str]) -> None:
-    """Show the support and query images of each class in a row."""
+def show_images(source: TaskSource, number: int, split: Split, shape: TaskShape) -> None:
+    """Show the support and query images of each class of a task in a row."""
     from metalab.palette import class_colours
 
+    task, names = task_at(source, number, split, shape, LIST_SEED), source.class_names(split)
     rows = []
     for label, colour in enumerate(class_colours(task.way)[:MOST_ROWS]):
         name = names[int(task.classes[label])]
@@ -33,11 +36,12 @@ def show_images(task: Task, names: Mapping[int, str]) -> None:
         st.caption(f"{MOST_ROWS} of {task.way} classes shown.")
 
 
-def show_pictures(task: Task, names: Mapping[int, str]) -> None:
-    """Show the support and query pictures with their masks or boxes."""
+def show_pictures(source: TaskSource, number: int, split: Split, shape: TaskShape) -> None:
+    """Show the support and query pictures of a task with their masks or boxes."""
     from metalab.data.labelled import pictures_of
     from pages.pictureshow import cards, legend
 
+    task, names = task_at(source, number, split, shape, LIST_SEED), source.class_names(split)
     classes = [names[int(number)] for number in task.classes]
     legend(classes)
     for role, part in (("Support set", task.support), ("Query set", task.query)):
@@ -45,11 +49,44 @@ def show_pictures(task: Task, names: Mapping[int, str]) -> None:
         cards([[(one.name, one, None)] for one in pictures_of(part, classes)], classes, role)
 
 
-SHOW: dict[str, Callable[[Task, Mapping[int, str]], None]] = {
+def show_questions(source: TaskSource, number: int, split: Split, shape: TaskShape) -> None:
+    """Show the support and query passages of a task with their answers underlined."""
+    from metalab.data.questions import windows_at
+    from pages.answershow import answered_cards
+
+    task, names = task_at(source, number, split, shape, LIST_SEED), source.class_names(split)
+    held = [one.answered() for one in windows_at(source, number, split, shape, LIST_SEED)]
+    kind = names[int(task.classes[0])]
+    st.markdown(
+        f"What is asked for: **{kind}**. The model is not told: it reads a made-up word, and the examples."
+        if split != "train"
+        else f"Drawn for **{kind}**. Half of the tasks of meta-train are made up instead: what follows some "
+        "frequent word. Some ask in plain words, and some passages lack the answer."
+    )
+    for role, part in (("Support set", held[: shape.shot]), ("Query set", held[shape.shot :])):
+        st.markdown(f"**{role}**")
+        answered_cards(part, f"task-{role}")
+
+
+SHOW: dict[str, Callable[[TaskSource, int, Split, TaskShape], None]] = {
     "image-classification": show_images,
     "segmentation": show_pictures,
     "detection": show_pictures,
+    "question-answering": show_questions,
 }
+"""Application → what shows a task of its sources by number."""
+
+
+def kinds(source: TaskSource, ids: list[int], names: Mapping[int, str]) -> None:
+    """List kinds of question with a plain wording."""
+    from metalab.data.numpydoc import KINDS
+
+    rows = [{"Kind": names[i], "In plain words": KINDS[i].wording.format("…")} for i in ids]
+    st.dataframe(rows, hide_index=True, width="stretch")
+    st.caption(
+        "Kinds that resemble each other are never in two splits. Outside meta-train nobody asks in plain "
+        "words: a made-up word stands for the kind."
+    )
 
 
 def gallery(source: TaskSource, ids: list[int], names: Mapping[int, str]) -> None:
@@ -73,3 +110,7 @@ def gallery(source: TaskSource, ids: list[int], names: Mapping[int, str]) -> Non
     )
     if len(ids) > len(shown):
         st.caption(f"{len(shown)} of {len(ids):,} classes shown.")
+
+
+GALLERY = {"question-answering": kinds}
+"""Application → what shows its classes, where that is not :func:`gallery`."""

@@ -9,9 +9,8 @@ from metalab.jobs import LocalBackend
 from metalab.runs import Run, RunStore, Status
 from pages.common import choose, evaluation_table
 from pages.drawnfeatures import picture
-from pages.fields import IMAGES
 from pages.live import live, stop_or_resume
-from pages.picturemodels import pictures_button
+from pages.ready import use_button
 
 
 def buttons(run: Run, backend: LocalBackend) -> None:
@@ -19,13 +18,7 @@ def buttons(run: Run, backend: LocalBackend) -> None:
     status = backend.status(run)
     with st.container(horizontal=True):
         stop_or_resume(run, status, backend)
-        if run.config.application != IMAGES:
-            pictures_button(run)
-        elif run.checkpoint("best").is_file() and st.button(
-            "Adapt", icon=":material/visibility:", type="primary", key=f"adapt-{run.id}"
-        ):
-            st.session_state["go-model"] = run.id
-            st.switch_page("pages/adapt.py")
+        use_button(run)
         if st.button(
             "Manage",
             icon=":material/list:",

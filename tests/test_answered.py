@@ -56,6 +56,7 @@ def test_rows_that_cannot_be_used_are_named_and_the_rest_is_kept() -> None:
         {"passage": PASSAGE, "question": "why " * 50, "answer": "40"},
         {"passage": PASSAGE, "question": "Start?", "answer": "40", "start": "early"},
         "no row",
+        {"passage": "word " * 60, "question": "What?", "answer": "word " * 50},
     ]
     held = read_answered(json.dumps(rows).encode(), "own.json")
     assert len(held.items) == 1
@@ -68,6 +69,7 @@ def test_rows_that_cannot_be_used_are_named_and_the_rest_is_kept() -> None:
     assert "words" in told["own.json, row 7"]
     assert "'early'" in told["own.json, row 8"]
     assert "no passage" in told["own.json, row 9"]
+    assert "an answer of 50 words" in told["own.json, row 10"]
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,8 @@ class Application:
     :class:`metalab.config.Config` that differ from those of image classification. ``train_shapes`` (way,
     shot, query) are the shapes of meta-training tasks, in turn; empty: those of the configuration.
     ``backbones`` and ``sources`` are the values of those settings that suit. ``baselines`` hold name, label
-    and maker of each.
+    and maker of each. ``unused`` names settings that mean nothing here, so forms leave them out; ``words``
+    gives title and description of settings where those of images do not fit.
     """
 
     name: str
@@ -31,3 +32,9 @@ class Application:
     defaults: Mapping[str, Any] = field(default_factory=dict)
     train_shapes: tuple[tuple[int, int, int], ...] = ()
     least_way: int = 1
+    unused: tuple[str, ...] = ()
+    words: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+
+    def shape(self, way: int, shot: int) -> str:
+        """Return e.g. "5-way 1-shot"; without the way where it means nothing."""
+        return f"{shot}-shot" if "way" in self.unused else f"{way}-way {shot}-shot"

@@ -29,5 +29,17 @@ APPLICATION = Application(
         "validate_every": 100,
         "validation_tasks": 120,
     },
+    unused=("way", "episodes", "rotations", "channels", "normalisation", "train_way", "train_query"),
+    words={
+        "shot": ("Examples", "Answered questions that a task is learnt from: K of K-shot."),
+        "query": ("Query", "Other questions of the task, on which adaptation is judged."),
+        "image_size": ("Window", "Words and signs of a passage, and of its question, that are read at once."),
+        "width": ("Width", "Numbers in the feature of a word."),
+        "pretrain_steps": (
+            "Pre-training steps",
+            "Steps of ordinary supervised learning of all meta-train kinds of question, when no checkpoint "
+            "fits.",
+        ),
+    },
     train_shapes=((1, 1, 5), (1, 5, 5), (1, 2, 6), (1, 10, 5)),
 )

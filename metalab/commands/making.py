@@ -21,7 +21,7 @@ def add_commands(command: AddCommand) -> None:
         "names",
         nargs="*",
         metavar="NAME",
-        help="conv4, pyramid, a meta-learner, evaluation (default: these), or lake",
+        help="conv4, pyramid, reader, a meta-learner, evaluation (default: these), or lake",
     )
 
     group = ship.add_argument_group("lake, the matcher of Omniglot's one-shot runs (made only when named)")

@@ -20,6 +20,8 @@ LONGEST_PASSAGE = 200_000
 """Characters of one passage."""
 LONGEST_QUESTION = 40
 """Words of a question."""
+LONGEST = 40
+"""Words and signs of an answer."""
 NAMES = {
     "passage": ("passage", "context", "text", "document"),
     "question": ("question", "query", "ask"),
@@ -127,6 +129,8 @@ def _answered(row: Mapping[str, Any]) -> Answered:
     if answer is None or not str(answer).strip():
         return Answered(passage, question)
     answer = str(answer).replace("\r\n", "\n").strip()
+    if (told := len(words(answer))) > LONGEST:
+        raise ValueError(f"an answer of {told} words, at most {LONGEST}: mark the essential part")
     places = _places(passage, answer)
     if not places:
         raise ValueError(f"the answer {_short(answer)!r} is not in the passage")

@@ -9,7 +9,14 @@ import torch
 from torch import Tensor
 
 from metalab.data.answered import read_answered
-from metalab.data.questions import LONGEST, numpy_generator, question_batch, token_span, window
+from metalab.data.questions import (
+    LONGEST,
+    Window,
+    numpy_generator,
+    question_batch,
+    text_window,
+    token_span,
+)
 from metalab.data.words import words
 from metalab.errors import DataError
 from metalab.tasks import Split, TaskBatch, TaskShape
@@ -32,7 +39,7 @@ class AnsweredSource:
             passage = words(one.passage)
             answer = token_span(passage, one.start, one.end) if one.end else None
             if answer is None or answer[1] <= LONGEST:
-                self._items.append((passage, words(one.question), answer, one.passage))
+                self._items.append((one.passage, passage, one.question, answer))
 
     n_train_classes = 0
 
@@ -67,17 +74,25 @@ class AnsweredSource:
 
     def sample(self, n_tasks: int, split: Split, shape: TaskShape, generator: torch.Generator) -> TaskBatch:
         """Draw ``n_tasks`` tasks; support and query share no question."""
-        rng, tasks, each = numpy_generator(generator), [], shape.shot + shape.query
-        for _ in range(n_tasks):
-            chosen = rng.choice(len(self._items), each, replace=False)
-            tasks.append([window(*self._items[number][:3], self.size, rng)[:2] for number in chosen])
+        tasks = self.windows(n_tasks, split, shape, generator)
         classes = torch.zeros(n_tasks, 1, dtype=torch.int64)
         return question_batch(tasks, shape.shot, classes, self.device)
+
+    def windows(
+        self, n_tasks: int, split: Split, shape: TaskShape, generator: torch.Generator
+    ) -> list[list[Window]]:
+        """Return the examples, support before query, of the tasks that :meth:`sample` draws."""
+        rng, tasks = numpy_generator(generator), []
+        for _ in range(n_tasks):
+            chosen = rng.choice(len(self._items), shape.shot + shape.query, replace=False)
+            tasks.append([text_window(*self._items[number], self.size, rng) for number in chosen])
+        return tasks
 
     def labelled_batch(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Raise :class:`DataError`: there is nothing to train on."""
         raise DataError("own questions are meta-test only", where="source", fix="Use documentation")
 
     def originals(self, split: Split) -> dict[str, list[bytes]]:
-        """Map the one class to digests of its passages."""
-        return {"own questions": [hashlib.sha256(one[3].encode()).digest() for one in self._items]}
+        """Map the one class of meta-test to digests of its passages."""
+        held = [hashlib.sha256(one[0].encode()).digest() for one in self._items]
+        return {"own questions": held} if split == "test" else {}

@@ -15,16 +15,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from metalab.data.answered import LONGEST, Answered
 from metalab.data.docstrings import PACKAGES, docstrings
 from metalab.data.numpydoc import KINDS, answers, kinds_of
-from metalab.data.words import TOLD, Words, assembled, words
+from metalab.data.words import TOLD, WORD, Words, assembled, words
 from metalab.errors import DataError
-from metalab.tasks import Examples, Split, TaskBatch, TaskShape
+from metalab.tasks import LIST_CHUNK, Examples, Split, TaskBatch, TaskShape, TaskSource, list_generator
 
 BEGIN, INSIDE, UNKNOWN = 1, 2, -1
 """Labels of tokens, besides 0: the first token of the answer, its further ones, and what does not count."""
-LONGEST = 40
-"""Answers of more tokens are left out."""
 GENERIC = 0.6
 """Share of meta-training tasks whose kind is made up: what stands after, before or below a word, of one of
 some lengths. Without them the few kinds of meta-train would be learnt by heart."""
@@ -75,17 +74,60 @@ def corpus(split: Split) -> Corpus:
     return Corpus(texts, passages, items)
 
 
+@dataclass(frozen=True)
+class Window:
+    """One example of a task: ``tokens`` (size, 6) and ``labels`` (size,), with the text that they show.
+
+    The window shows the question's first ``asked`` tokens, then ``passage`` (tokens of ``text``) from token
+    ``start`` on, as far as there is room. ``answer`` is the first token in the passage and the number of
+    tokens, None for unanswered.
+    """
+
+    tokens: np.ndarray
+    labels: np.ndarray
+    text: str
+    passage: Words
+    question: str
+    answer: tuple[int, int] | None
+    start: int
+    asked: int
+
+    @property
+    def end(self) -> int:
+        """The passage's token after the last one shown."""
+        return min(len(self.passage), self.start + len(self.tokens) - self.asked)
+
+    def words(self) -> list[str]:
+        """Return the words that the tokens stand for, as written; "" for padding."""
+        spelled = [match[0] for match in WORD.finditer(self.question)][: self.asked]
+        spelled += [self.text[a:b] for a, b in self.passage.spans[self.start : self.end].tolist()]
+        return spelled + [""] * (len(self.tokens) - len(spelled))
+
+    def answered(self) -> Answered:
+        """Return the part of the passage that is shown, the question, and where the answer stands there."""
+        spans = self.passage.spans
+        first = int(spans[self.start, 0])
+        shown = self.text[first : int(spans[self.end - 1, 1])]
+        if self.answer is None or not self.start <= self.answer[0] < self.end:
+            return Answered(shown, self.question)
+        last = min(sum(self.answer), self.end) - 1
+        return Answered(
+            shown, self.question, int(spans[self.answer[0], 0]) - first, int(spans[last, 1]) - first
+        )
+
+
 class QuestionSource:
     """Tasks over documentation: x (n, size, 6) as :func:`metalab.data.words.assembled` makes it, y (n, size)
     with :data:`BEGIN`, :data:`INSIDE`, 0, and :data:`UNKNOWN` for the question and padding.
 
-    A task has one kind of question and as many passages as examples, no passage twice.
+    A task has one kind of question and as many passages as examples, no passage twice. With ``only``, a
+    kind's number, all tasks of its split are of this kind.
     """
 
     name, channels, endless = "documentation", 1, False
 
-    def __init__(self, size: int = 192, device: torch.device | str = "cpu") -> None:
-        self.size, self.device = size, torch.device(device)
+    def __init__(self, size: int = 192, device: torch.device | str = "cpu", only: int | None = None) -> None:
+        self.size, self.device, self.only = size, torch.device(device), only
 
     @property
     def n_train_classes(self) -> int:
@@ -94,11 +136,14 @@ class QuestionSource:
 
     def groups(self, split: Split) -> dict[str, list[int]]:
         """Return the kinds of ``split``, all in one group."""
-        return {"questions": kinds_of(split)}
+        return {"questions": self._kinds(split)}
 
     def class_names(self, split: Split) -> dict[int, str]:
         """Name the kinds of ``split``."""
-        return {i: KINDS[i].name for i in kinds_of(split)}
+        return {i: KINDS[i].name for i in self._kinds(split)}
+
+    def _kinds(self, split: Split) -> list[int]:
+        return [i for i in kinds_of(split) if self.only in (None, i)]
 
     def class_name(self, class_id: int) -> str:
         """Return the name of a kind."""
@@ -112,7 +157,9 @@ class QuestionSource:
         """Raise :class:`DataError` if a kind of ``split`` has too few passages, or the way is not 1."""
         if shape.way != 1:
             raise DataError("a task has one kind of question", where="way", fix="Use 1")
-        fewest = min(kinds_of(split), key=lambda i: len(_passages_of(split, i)))
+        if not (kinds := self._kinds(split)):
+            raise DataError(f"{KINDS[self.only].name!r} is no question of this split", where=split)
+        fewest = min(kinds, key=lambda i: len(_passages_of(split, i)))
         held, needed = len(_passages_of(split, fewest)), shape.shot + shape.query
         if held < needed:
             raise DataError(
@@ -123,8 +170,21 @@ class QuestionSource:
 
     def sample(self, n_tasks: int, split: Split, shape: TaskShape, generator: torch.Generator) -> TaskBatch:
         """Draw ``n_tasks`` tasks of one kind each; in meta-training some kinds are made up."""
+        tasks, classes = self._tasks(n_tasks, split, shape, generator)
+        return question_batch(tasks, shape.shot, torch.tensor(classes), self.device)
+
+    def windows(
+        self, n_tasks: int, split: Split, shape: TaskShape, generator: torch.Generator
+    ) -> list[list[Window]]:
+        """Return the examples, support before query, of the tasks that :meth:`sample` draws."""
+        return self._tasks(n_tasks, split, shape, generator)[0]
+
+    def _tasks(
+        self, n_tasks: int, split: Split, shape: TaskShape, generator: torch.Generator
+    ) -> tuple[list[list[Window]], list[list[int]]]:
+        """Return the examples and the classes of each task."""
         rng = numpy_generator(generator)
-        kinds, each = kinds_of(split), shape.shot + shape.query
+        kinds, each, held = self._kinds(split), shape.shot + shape.query, corpus(split)
         classes, tasks = [], []
         for _ in range(n_tasks):
             kind = int(rng.choice(kinds))
@@ -134,14 +194,23 @@ class QuestionSource:
                 drawn, wording = _drawn(split, kind, each, rng), KINDS[kind].wording
             if not (split == "train" and wording and rng.random() < WORDED):
                 wording = f"{_made_up_word(rng)} {{}}?"
-            held, rows = corpus(split).passages, []
+            rows = []
             for at, (number, subject, *answer) in enumerate(drawn):
                 missing = split == "train" and at >= shape.shot and rng.random() < MISSING
-                question = words(wording.format(subject))
-                rows.append(window(held[number], question, tuple(answer), self.size, rng, missing)[:2])
+                rows.append(
+                    text_window(
+                        held.texts[number],
+                        held.passages[number],
+                        wording.format(subject),
+                        tuple(answer),
+                        self.size,
+                        rng,
+                        missing,
+                    )
+                )
             classes.append([kind])
             tasks.append(rows)
-        return question_batch(tasks, shape.shot, torch.tensor(classes), self.device)
+        return tasks, classes
 
     def labelled_questions(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Draw ``n`` meta-train windows asked by made-up words, and what each token is to every kind of
@@ -203,20 +272,47 @@ def window(
     return rows, labels, start, asked
 
 
+def text_window(
+    text: str,
+    passage: Words,
+    question: str,
+    answer: tuple[int, int] | None,
+    size: int,
+    rng: np.random.Generator,
+    missing: bool = False,
+) -> Window:
+    """Return a :func:`window` on ``passage``, the tokens of ``text``, that can be read as text."""
+    tokens, labels, start, asked = window(passage, words(question), answer, size, rng, missing)
+    return Window(tokens, labels, text, passage, question, answer, start, asked)
+
+
+def windows_at(
+    source: TaskSource,
+    index: int,
+    split: Split,
+    shape: TaskShape,
+    seed: int,
+    device: torch.device | str = "cpu",
+) -> list[Window]:
+    """Return the examples, support before query, of the task that :func:`metalab.tasks.task_at` returns.
+
+    ``source`` has questions: it is a :class:`QuestionSource`, or one like it. Raises :class:`DataError`.
+    """
+    source.check(shape, split)
+    generator = list_generator(device, seed, split, index)
+    return source.windows(LIST_CHUNK, split, shape, generator)[index % LIST_CHUNK]
+
+
 def token_span(passage: Words, start: int, end: int) -> tuple[int, int]:
     """Return the first token and the number of tokens that cover characters ``start`` to ``end``."""
     first = int(np.searchsorted(passage.spans[:, 1], start, side="right"))
     return first, int(np.searchsorted(passage.spans[:, 0], end)) - first
 
 
-def question_batch(
-    tasks: list[list[tuple[np.ndarray, np.ndarray]]], shot: int, classes: Tensor, device: torch.device
-) -> TaskBatch:
-    """Return the (tokens, labels) of each task's windows as a batch, the first ``shot`` as support set."""
-    x, y = (
-        torch.from_numpy(np.stack([[row[part] for row in rows] for rows in tasks])).to(device)
-        for part in (0, 1)
-    )
+def question_batch(tasks: list[list[Window]], shot: int, classes: Tensor, device: torch.device) -> TaskBatch:
+    """Return the windows of each task as a batch, the first ``shot`` as support set."""
+    x = torch.from_numpy(np.stack([[row.tokens for row in rows] for rows in tasks])).to(device)
+    y = torch.from_numpy(np.stack([[row.labels for row in rows] for rows in tasks])).to(device)
     support, query = (Examples(x[:, cut], y[:, cut]) for cut in (slice(shot), slice(shot, None)))
     return TaskBatch(support, query, 1, classes.to(device))
 

@@ -1,4 +1,4 @@
-"""The features of places in pictures, before and after adaptation, for the page *Pictures*."""
+"""The features of places in pictures or of words, before and after adaptation."""
 
 from __future__ import annotations
 
@@ -13,10 +13,20 @@ if TYPE_CHECKING:
     from metalab.inspection import TaskView
 
 
+PLACES = (
+    "Each point is a place in a picture, its colour what is there; hover to see its surroundings. Before: "
+    "the pre-trained backbone with the nearest mean pixel. After: adapted to these pictures. A cross is a "
+    "query place that is taken for something else."
+)
+
+
 @st.fragment
 @errors_in_place()
-def place_features(view: TaskView, key: str, measure: str | None) -> None:
-    """Show ``view``; ``measure`` names its stages' score, None where there is none to show."""
+def place_features(view: TaskView, key: str, measure: str | None, explained: str = PLACES) -> None:
+    """Show ``view``; ``measure`` names its stages' score, None where there is none to show.
+
+    ``explained`` says what a point is.
+    """
     from metalab import plots_features
     from metalab.inspection import separation
     from metalab.plots_pictures import as_in_pictures
@@ -32,13 +42,9 @@ def place_features(view: TaskView, key: str, measure: str | None) -> None:
         figure.layout.annotations, (embedding.stages[0], embedding.stages[-1]), strict=False
     ):
         title.text = f"{name} · {measure} {view.stage(name).accuracy:.0%}" if measure else name
-    words = f"{label} of the features of places before and after adaptation, coloured by class"
+    words = f"{label} of the features before and after adaptation, coloured by class"
     chart(figure, f"{key}-ba", words)
-    st.caption(
-        "Each point is a place in a picture, its colour what is there; hover to see its surroundings. "
-        "Before: the pre-trained backbone with the nearest mean pixel. After: adapted to these pictures. A "
-        "cross is a query place that is taken for something else."
-        + ("" if measure else " Here the query places, too, are from the labelled pictures.")
-    )
+    without = "" if measure else " Here the query examples, too, are those that were learnt from."
+    st.caption(explained + without)
     with st.expander("Numbers"):
         st.dataframe(score_rows(separation(view, embedding)), width="stretch", hide_index=True)

@@ -1,0 +1,55 @@
+"""Ready models of an application, and the way from a run to the page that uses its model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from pages.fields import IMAGES
+
+if TYPE_CHECKING:
+    from metalab.runs import Run
+
+WHAT = {"Paint pixels": "segmentation", "Draw boxes": "detection"}
+"""What *Pictures* does → the application."""
+
+
+def choose_model(application: str) -> tuple[str, float] | None:
+    """Return a model and the time of its file: the shipped one, or a run; None where there is none."""
+    from metalab.metalearners import get_metalearner
+    from metalab.shipped import trained_models
+
+    found = trained_models(application)
+    if not found:
+        st.info(f"There is no ready model for {application} here yet: train one.", icon=":material/info:")
+        if st.button("Train one", icon=":material/play_arrow:", type="primary"):
+            st.session_state["draft"] = {"application": application}
+            st.switch_page("pages/train.py")
+        st.caption(f"Or on the command line: `python -m metalab train --application {application}`")
+        return None
+    names = {key: words or get_metalearner(key).label for key, (words, _) in found.items()}
+    which = next(iter(names))
+    if len(names) > 1:
+        which = st.selectbox("Model", list(names), format_func=names.__getitem__, key=f"model-{application}")
+    return which, found[which][1]
+
+
+def use_button(run: Run) -> None:
+    """Offer to use the model of ``run``, once there is one, on the page of its application."""
+    ready, of = run.checkpoint("best").is_file(), run.config.application
+    if of == IMAGES:
+        if ready and st.button("Adapt", icon=":material/visibility:", type="primary", key=f"adapt-{run.id}"):
+            st.session_state["go-model"] = run.id
+            st.switch_page("pages/adapt.py")
+    elif of == "question-answering":
+        if st.button("Use on questions", icon=":material/quiz:", disabled=not ready, key=f"answers-{run.id}"):
+            st.session_state[f"model-{of}"] = run.id
+            st.switch_page("pages/answers.py")
+    elif st.button(
+        "Use on pictures", icon=":material/image_search:", disabled=not ready, key=f"pictures-{run.id}"
+    ):
+        st.session_state.pop("pictures-what", None)
+        st.session_state["pictures-what-kept"] = next(label for label, name in WHAT.items() if name == of)
+        st.session_state[f"model-{of}"] = run.id
+        st.switch_page("pages/pictures.py")

@@ -13,8 +13,9 @@ from torch import Tensor
 
 from metalab.adaptation import describe, rebuild
 from metalab.checkpoints import checkpoint_bytes, load_checkpoint, prefixed
-from metalab.data.answered import LONGEST_QUESTION, Answered
-from metalab.data.questions import LONGEST, Window, text_window, token_span
+from metalab.data.answered import LONGEST, LONGEST_QUESTION, Answered
+from metalab.data.corpus import token_span
+from metalab.data.questions import Window, text_window
 from metalab.data.words import ASKED, Words, assembled, words
 from metalab.errors import DataError
 from metalab.metalearners import MetaLearner, State

@@ -11,7 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from metalab.data.questions import BEGIN, INSIDE, LONGEST
+from metalab.data.answered import LONGEST
+from metalab.data.questions import BEGIN, INSIDE
 from metalab.data.words import TOLD
 
 NEVER = -100.0

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from metalab.data.corpus import corpus, token_span
 from metalab.data.docstrings import PACKAGES, docstrings
+from metalab.data.made_up import TELLING, anchors
 from metalab.data.numpydoc import HELD_OUT, KINDS, answers, kinds_of
-from metalab.data.questions import BEGIN, INSIDE, TELLING, QuestionSource, corpus, token_span, window
+from metalab.data.questions import BEGIN, INSIDE, QuestionSource, window
 from metalab.data.words import ASKED, FIELDS, MATCHED, PADDING, assembled, words
 from metalab.errors import DataError
 from metalab.tasks import SPLITS, TaskShape, seeded
@@ -175,11 +177,9 @@ def test_a_window_shows_the_answer_or_nothing_of_it() -> None:
 
 
 def test_made_up_kinds_stand_on_no_telling_word() -> None:
-    from metalab.data.questions import _anchors
-
-    anchors = {word for word, _ in _anchors()}
-    assert len(anchors) > 300
-    assert not anchors & TELLING
+    held = {word for word, _ in anchors()}
+    assert len(held) > 300
+    assert not held & TELLING
 
 
 def test_pretraining_labels_every_kind(source: QuestionSource) -> None:

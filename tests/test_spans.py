@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from metalab.data.questions import LONGEST
+from metalab.data.answered import LONGEST
 from metalab.spans import as_outputs, best_spans, exact_match, span_f1, span_loss, span_scores
 
 

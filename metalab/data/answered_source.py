@@ -8,15 +8,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from metalab.data.answered import read_answered
-from metalab.data.questions import (
-    LONGEST,
-    Window,
-    numpy_generator,
-    question_batch,
-    text_window,
-    token_span,
-)
+from metalab.data.answered import LONGEST, read_answered
+from metalab.data.corpus import token_span
+from metalab.data.questions import Window, numpy_generator, question_batch, text_window
 from metalab.data.words import words
 from metalab.errors import DataError
 from metalab.tasks import Split, TaskBatch, TaskShape

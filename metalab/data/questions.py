@@ -15,9 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from metalab.data.answered import LONGEST, Answered
-from metalab.data.docstrings import PACKAGES, docstrings
-from metalab.data.numpydoc import KINDS, answers, kinds_of
+from metalab.data.answered import Answered
+from metalab.data.corpus import corpus
+from metalab.data.made_up import made_up
+from metalab.data.numpydoc import KINDS, kinds_of
 from metalab.data.words import TOLD, WORD, Words, assembled, words
 from metalab.errors import DataError
 from metalab.tasks import LIST_CHUNK, Examples, Split, TaskBatch, TaskShape, TaskSource, list_generator
@@ -26,52 +27,11 @@ BEGIN, INSIDE, UNKNOWN = 1, 2, -1
 """Labels of tokens, besides 0: the first token of the answer, its further ones, and what does not count."""
 GENERIC = 0.6
 """Share of meta-training tasks whose kind is made up: what stands after, before or below a word, of one of
-some lengths. Without them the few kinds of meta-train would be learnt by heart."""
+some lengths (:mod:`metalab.data.made_up`)."""
 MISSING = 0.1
 """Share of meta-training query windows that show nothing of the answer, as long passages have them."""
-ANCHORS = 400
-"""Frequent words that made-up kinds stand on."""
-WHERE = ("after", "after", "before", "line", "below")
-LENGTHS = ("token", "line", "clause", "sentence")
-ABOUT_SUBJECTS = 0.4
-"""Share of made-up kinds that stand on the subject asked about."""
 WORDED = 0.5
 """Share of meta-training tasks that ask in plain words, so that these do not surprise."""
-_TELLING = """default defaults shape error errors raise raises raised see also version versionadded
-versionchanged deprecated added changed none references reference examples example parameters"""
-TELLING = frozenset(_TELLING.split())
-"""Words on which held-out kinds stand: no made-up kind of meta-training stands on them."""
-
-
-@dataclass(frozen=True)
-class Corpus:
-    """The passages of a split, tokenised; ``items`` maps each kind's number to (passage, subject, first
-    token, tokens) of every answer."""
-
-    texts: list[str]
-    passages: list[Words]
-    items: dict[int, list[tuple[int, str, int, int]]]
-
-
-@functools.cache
-def corpus(split: Split) -> Corpus:
-    """Read and tokenise the docstrings of ``split`` (seconds). Raises :class:`DataError`."""
-    numbers = {kind.name: i for i, kind in enumerate(KINDS)}
-    texts, passages = [], []
-    items: dict[int, list[tuple[int, str, int, int]]] = {i: [] for i in range(len(KINDS))}
-    for package in PACKAGES[split]:
-        for held in docstrings(package):
-            found = answers(held.text)
-            if not found:
-                continue
-            passage = words(held.text)
-            for one in found:
-                first, count = token_span(passage, one.start, one.end)
-                if 0 < count <= LONGEST:
-                    items[numbers[one.kind]].append((len(texts), one.subject, first, count))
-            texts.append(held.text)
-            passages.append(passage)
-    return Corpus(texts, passages, items)
 
 
 @dataclass(frozen=True)
@@ -189,7 +149,7 @@ class QuestionSource:
         for _ in range(n_tasks):
             kind = int(rng.choice(kinds))
             if split == "train" and rng.random() < GENERIC:
-                drawn, wording = _made_up(rng, each), ""
+                drawn, wording = made_up(rng, each), ""
             else:
                 drawn, wording = _drawn(split, kind, each, rng), KINDS[kind].wording
             if not (split == "train" and wording and rng.random() < WORDED):
@@ -303,12 +263,6 @@ def windows_at(
     return source.windows(LIST_CHUNK, split, shape, generator)[index % LIST_CHUNK]
 
 
-def token_span(passage: Words, start: int, end: int) -> tuple[int, int]:
-    """Return the first token and the number of tokens that cover characters ``start`` to ``end``."""
-    first = int(np.searchsorted(passage.spans[:, 1], start, side="right"))
-    return first, int(np.searchsorted(passage.spans[:, 0], end)) - first
-
-
 def question_batch(tasks: list[list[Window]], shot: int, classes: Tensor, device: torch.device) -> TaskBatch:
     """Return the windows of each task as a batch, the first ``shot`` as support set."""
     x = torch.from_numpy(np.stack([[row.tokens for row in rows] for rows in tasks])).to(device)
@@ -348,90 +302,6 @@ def _drawn(split: Split, kind: int, n: int, rng: np.random.Generator) -> list[tu
     held = _by_passage(split, kind)
     chosen = rng.choice(_passages_of(split, kind), n, replace=False)
     return [held[number][rng.integers(len(held[number]))] for number in chosen]
-
-
-@functools.cache
-def _anchors() -> list[tuple[str, list[tuple[int, int]]]]:
-    """Return frequent words of meta-train, each with (passage, token) of its first place in passages."""
-    found: dict[str, list[tuple[int, int]]] = {}
-    for number, passage in enumerate(corpus("train").passages):
-        seen = set()
-        for at, word in enumerate(passage.plain[:-1]):
-            if word not in seen and word[0] != "\n" and word not in TELLING:
-                seen.add(word)
-                found.setdefault(word, []).append((number, at))
-    frequent = sorted(found, key=lambda word: (-len(found[word]), word))[:ANCHORS]
-    return [(word, found[word]) for word in frequent]
-
-
-def _made_up(rng: np.random.Generator, n: int) -> list[tuple[int, str, int, int]]:
-    """Draw ``n`` answers of a made-up kind: what stands after, before or below some word, or its line.
-
-    The word is the same in all passages, or in each the subject that is asked about.
-    """
-    where, length = WHERE[rng.integers(len(WHERE))], LENGTHS[rng.integers(len(LENGTHS))]
-    if rng.random() < ABOUT_SUBJECTS:
-        places = _subjects()
-    else:
-        places = [(number, "", at) for number, at in _anchors()[rng.integers(len(_anchors()))][1]]
-    found, used = [], set()
-    for pick in rng.permutation(len(places))[: 20 * n]:
-        number, subject, at = places[pick]
-        passage = corpus("train").passages[number]
-        start = _moved(passage, at, where)
-        count = 0 if start is None or number in used else _count(passage, start, length)
-        if count:
-            used.add(number)
-            found.append((number, subject, start, count))
-            if len(found) == n:
-                return found
-    return _made_up(rng, n)  # too rare a kind
-
-
-@functools.cache
-def _subjects() -> list[tuple[int, str, int]]:
-    """Return (passage, subject, its first token) of the parameters of meta-train."""
-    kind = next(i for i, kind in enumerate(KINDS) if kind.name == "what a parameter means")
-    found = []
-    for number, subject, _, _ in corpus("train").items[kind]:
-        plain = corpus("train").passages[number].plain
-        if subject.lower() in plain:
-            found.append((number, subject, plain.index(subject.lower())))
-    return found
-
-
-def _moved(passage: Words, at: int, where: str) -> int | None:
-    """Return the token from which a made-up answer goes, seen from token ``at``; None: there is none."""
-    if where == "after":
-        return at + 1 if at + 1 < len(passage) else None
-    if where == "before":
-        return at - 1 if at and passage.plain[at - 1][0] != "\n" else None
-    line = at
-    if where == "line":
-        while line and passage.plain[line - 1][0] != "\n":
-            line -= 1
-        return line
-    while line < len(passage) and not (
-        passage.plain[line - 1][0] == "\n" and line > at and passage.plain[line][0].isalnum()
-    ):
-        line += 1
-    return line if line < len(passage) else None
-
-
-def _count(passage: Words, start: int, length: str) -> int:
-    """Return how many tokens of ``passage`` from ``start`` make a token, line, clause or sentence, or 0."""
-    ends = {"line": "\n", "clause": "\n,;:.()", "sentence": ".\n\n"}.get(length)
-    if ends is None:
-        return int(passage.plain[start][0] != "\n")
-    for count in range(min(LONGEST, len(passage) - start)):
-        word = passage.plain[start + count]
-        after = passage.plain[start + count + 1][0] if start + count + 1 < len(passage) else "\n"
-        if length == "sentence":
-            if word == "." or (word[0] == "\n" and after == "\n"):
-                return count
-        elif word[0] in ends:
-            return count
-    return 0
 
 
 def _made_up_word(rng: np.random.Generator) -> str:

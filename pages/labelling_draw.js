@@ -38,6 +38,19 @@ function drawBox(context, one, [, x1, y1, x2, y2]) {
   context.fillText(one.name, place[0] + 7, top + 24);
 }
 
+/** Draw a handle on each corner of the chosen box. */
+function drawHandles(context, colour, [, x1, y1, x2, y2]) {
+  const { width, height } = context.canvas;
+  context.lineWidth = 4;
+  context.strokeStyle = colour;
+  context.fillStyle = "#fff";
+  for (const [x, y] of [[x1, y1], [x2, y1], [x1, y2], [x2, y2]]) {
+    const place = [x * width - 9, y * height - 9, 18, 18];
+    context.fillRect(...place);
+    context.strokeRect(...place);
+  }
+}
+
 /** Draw the brush at `place`; one that is moved by keys has a cross, to be found again. */
 function drawBrush(context, place, radius, colour, cross) {
   const [x, y] = [place[0] * context.canvas.width, place[1] * context.canvas.height];

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
 from metalab.embeddings import Embedding
-from metalab.inspection import Stage, TaskView
-from metalab.palette import INK, RIGHT, WRONG, class_colours
+from metalab.inspection import BACKGROUND, Stage, TaskView
+from metalab.palette import GROUND, INK, RIGHT, WRONG, class_colours
 from metalab.plots import plain
 
 Colour = Literal["class", "correctness", "confidence"]
@@ -178,10 +178,17 @@ def stage_points(
     return traces
 
 
+def colours_of(view: TaskView) -> list[str]:
+    """Return a colour a class: of places in pictures those that the classes have there, grey for the rest."""
+    if view.classes[0] == BACKGROUND:
+        return [GROUND, *class_colours(len(view.classes) - 1)]
+    return class_colours(len(view.classes))
+
+
 def _colours(view: TaskView, stage: Stage, roles: NDArray[Any], colour: Colour) -> NDArray[Any]:
     """Return the colour of each point: names, or for confidence numbers 0..1 (a support example is sure)."""
     if colour == "class":
-        return np.array(class_colours(len(view.classes)))[view.labels]
+        return np.array(colours_of(view))[view.labels]
     if colour == "correctness":
         tones = {"support": INK, "right": RIGHT, "wrong": WRONG}
         return np.array([tones[role] for role in roles])
@@ -201,9 +208,7 @@ def legend(
     if colour == "class":
         entries = [
             (html.escape(name), tone, "circle", f"class {number}")
-            for number, (name, tone) in enumerate(
-                zip(view.classes, class_colours(len(view.classes)), strict=True)
-            )
+            for number, (name, tone) in enumerate(zip(view.classes, colours_of(view), strict=True))
         ]
     entries += [(_WORDS[role], tones[role], symbol, role) for role, symbol in _SYMBOLS.items()]
     if moving:

@@ -16,7 +16,7 @@ from plotly.subplots import make_subplots
 from scipy.ndimage import binary_erosion
 
 from metalab.data.annotation import Instance, Picture
-from metalab.palette import INK, OTHER, class_colours
+from metalab.palette import INK, class_colours
 from metalab.plots import plain
 
 SIDE = 384
@@ -91,19 +91,6 @@ def picture_grid(images: Sequence[RGB], titles: Sequence[str], columns: int = 2)
     figure.update_xaxes(**hidden)
     figure.update_yaxes(**hidden)
     return plain(figure, 60 + 300 * max(rows, 1))
-
-
-def as_in_pictures(figure: go.Figure, way: int) -> go.Figure:
-    """Give a figure of places the colours that its ``way`` classes have in pictures; the ground is grey.
-
-    Its traces are those of :mod:`metalab.plots_features`, of a view whose first class is the ground.
-    """
-    colours = dict(enumerate([OTHER, *class_colours(way)]))
-    for trace in figure.data:
-        kind, _, number = (trace.legendgroup or "").partition(" ")
-        if kind == "class":
-            trace.marker.color = colours[int(number)]
-    return figure
 
 
 def _pixels(one: Instance) -> int:

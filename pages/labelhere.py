@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 MOST = 12  # pictures: each is sent to the browser
 SAMPLE = 7  # number of a task of embedded scenes
 HOW = {
-    "masks": "Paint over each object with the brush. Rough is fine; what you leave bare is the ground.",
+    "masks": "Paint over each object with the brush. Rough is fine; what you leave bare is background.",
     "boxes": "Drag a box around each object, from one corner to the opposite one. Drag a box to move it, a "
     "corner of it to resize it.",
 }

@@ -41,7 +41,7 @@ def test_a_sampled_task_is_adapted_to_and_judged(application: str, tmp_path: Pat
         assert 0 <= found.score(model) <= 1
         assert len(model.predict([found.task.query[0].image])) == 1
     view = found.view()
-    assert view.classes == ["ground", *found.task.classes]
+    assert view.classes == ["(background)", *found.task.classes]
     assert view.stages[-1].accuracy == pytest.approx(found.score(found.after), abs=1e-5)
     assert view.stages[0].accuracy == pytest.approx(found.score(found.before), abs=1e-5)
 

@@ -8,7 +8,6 @@ import json
 import time
 import zipfile
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
@@ -22,7 +21,7 @@ from metalab.data import TARGETS
 from metalab.data.annotation import Picture
 from metalab.data.labelled import pictures_of, targets
 from metalab.data.scenes import SceneSource
-from metalab.errors import DataError, RunError
+from metalab.errors import DataError
 from metalab.inspection import TaskView
 from metalab.inspection_pictures import inspect_pictures
 from metalab.metalearners import MetaLearner
@@ -36,27 +35,12 @@ from metalab.picture_model import (
     mask_file,
 )
 from metalab.records import examples
-from metalab.runs import RunStore
-from metalab.shipped import shipped
 from metalab.tasks import Examples, Task, TaskShape, task_at
 
 SCENE_SIZE = 64
 """Side of the embedded scenes."""
 QUERY = 24
 """Pictures to judge by, at most: enough to see, and quick."""
-
-
-def trained_models(application: str, store: RunStore | None = None) -> dict[str, tuple[str, float]]:
-    """Return what can be adapted: key → (name of a run, "" for a shipped model; time of its file).
-
-    Raises :class:`StorageError`.
-    """
-    found = {name: ("", one.path.stat().st_mtime) for name, one in shipped(application).items()}
-    for run in (store or RunStore()).list():
-        with suppress(OSError, RunError):  # it has no model yet, is damaged, or was deleted just now
-            if run.config.application == application:
-                found[run.id] = (run.name, run.checkpoint("best").stat().st_mtime)
-    return found
 
 
 @dataclass(frozen=True)

@@ -115,19 +115,3 @@ function build(root, data) {
   say();
   mark();
 }
-
-function button(text, label, action) {
-  const made = element("button", "", text);
-  made.type = "button";
-  made.title = label;
-  made.setAttribute("aria-label", label);
-  made.addEventListener("click", action);
-  return made;
-}
-
-function element(tag, className = "", text = "") {
-  const made = document.createElement(tag);
-  made.className = className;
-  made.textContent = text;
-  return made;
-}

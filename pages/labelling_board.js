@@ -1,6 +1,5 @@
 // The picture that is labelled: a canvas for mouse, pen, finger and keys.
 
-const KEYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 const FINEST = 0.004; // finer steps are hardly seen
 
 /** `read` and `write` give and take the labels of the picture shown; `tool` is what the hand holds. */
@@ -99,11 +98,7 @@ function makeBoard({ boxes, classes, tool, read, write, undo, choose, onPick }) 
     const pixels = type === "touch" ? 24 : 11;
     return [pixels / box.width, pixels / box.height];
   }
-  function place(event) {
-    const box = canvas.getBoundingClientRect();
-    const share = (value) => Math.round(10000 * Math.min(1, Math.max(0, value))) / 10000;
-    return [share((event.clientX - box.left) / box.width), share((event.clientY - box.top) / box.height)];
-  }
+  const place = (event) => placeOn(canvas, event);
   canvas.addEventListener("pointerdown", (event) => {
     if (event.button || now) return;
     canvas.setPointerCapture(event.pointerId);

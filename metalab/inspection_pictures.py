@@ -17,6 +17,7 @@ from metalab.metalearners import MetaLearner
 from metalab.metalearners.base import score
 from metalab.metalearners.guided import mask_shares
 from metalab.tasks import Examples, Task, seeded
+from metalab.threads import one_thread
 
 STEP = 4
 """Pixels between places."""
@@ -28,6 +29,7 @@ LEAST_INSIDE = 0.2
 """Places nearer to a box's edge than this belong to nothing: corners of a box mostly show the ground."""
 
 
+@one_thread()
 @torch.no_grad()
 def inspect_pictures(
     metalearner: MetaLearner, pretrained: Backbone, task: Task, classes: list[str]

@@ -26,6 +26,7 @@ from metalab.metalearners.base import score
 from metalab.records import examples
 from metalab.storage import atomic_write
 from metalab.tasks import Examples
+from metalab.threads import one_thread
 
 if TYPE_CHECKING:
     from metalab.api import TaskResult
@@ -79,9 +80,14 @@ class PictureModel:
         Boxes that are less sure than ``least`` are left out. Raises :class:`DataError`.
         """
         names = [f"picture {i + 1}" for i in range(len(images))] if names is None else names
+        return self.read(self.each(images), images, names, least)
+
+    def read(
+        self, held: Sequence[Tensor], images: Sequence[np.ndarray], names: Sequence[str], least: float
+    ) -> list[Prediction]:
+        """Return the predictions that the outputs of :meth:`each` stand for."""
         found = []
-        for image, name in zip(images, names, strict=True):
-            outputs = self.outputs([image])
+        for outputs, image, name in zip(held, images, names, strict=True):
             if self.application == "segmentation":
                 found.append(self._masks(np.asarray(image), name, outputs))
             else:
@@ -93,6 +99,11 @@ class PictureModel:
         x = examples(list(images), self.metalearner.backbone)
         with torch.no_grad():
             return self.metalearner.predict(self.state, x)
+
+    @one_thread()
+    def each(self, images: Sequence[np.ndarray]) -> list[Tensor]:
+        """Return the outputs for each image on its own: none is judged by another."""
+        return [self.outputs([image]) for image in images]
 
     def _masks(self, image: np.ndarray, name: str, outputs: Tensor) -> Prediction:
         logits = F.interpolate(outputs, image.shape[:2], mode="bilinear", align_corners=False)
@@ -136,6 +147,7 @@ class PictureModel:
         return checkpoint_bytes(KIND, tensors, {"classes": self.classes, **describe(self.metalearner)})
 
 
+@one_thread()
 def adapt_pictures(
     metalearner: MetaLearner,
     pictures: Sequence[Picture],

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from pages.collect import KINDS
+from pages.collect import kinds
 from pages.common import errors_in_place
 from pages.labelling import Labelled, labelled_of, labeller, picture_of
 
@@ -115,7 +115,7 @@ def _pictures() -> list[Labelled]:
 
     st.file_uploader(
         "Pictures to label",
-        type=KINDS,
+        type=kinds(),
         accept_multiple_files=True,
         key=key,
         on_change=take,

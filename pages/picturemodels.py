@@ -36,11 +36,10 @@ def outcome(key: str, which: str, version: float, _task: PictureTask) -> Outcome
 
     model = trained(which, version)
     adapted = adapt_task(model.metalearner, model.pretrained, _task)
-    names, images = [one.name for one in _task.query], [one.image for one in _task.query]
-    before, after = (one.predict(images, names, LEAST) for one in (adapted.before, adapted.after))
-    known = _task.known and bool(_task.query)
-    scores = (adapted.score(adapted.before), adapted.score(adapted.after)) if known else None
-    return Outcome(adapted, before, after, scores)
+    (before, first), (after, last) = (
+        adapted.judge(model, LEAST) for model in (adapted.before, adapted.after)
+    )
+    return Outcome(adapted, before, after, None if first is None or last is None else (first, last))
 
 
 @st.cache_resource(show_spinner="Looking at features …", max_entries=8)

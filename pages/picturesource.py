@@ -6,7 +6,6 @@ import hashlib
 import io
 from typing import TYPE_CHECKING
 
-import pandas as pd
 import streamlit as st
 
 from pages.labelhere import label_here
@@ -66,6 +65,8 @@ def _sample(application: str) -> PictureTask:
 
 
 def _files(application: str) -> PictureTask | None:
+    import pandas as pd
+
     from metalab.own_pictures import divide
 
     upload = st.file_uploader(

@@ -28,7 +28,6 @@ from metalab.metalearners import MetaLearner
 from metalab.metalearners.base import score
 from metalab.picture_model import (
     LEAST_SCORE,
-    SIZE,
     PictureModel,
     Prediction,
     adapt_pictures,
@@ -49,13 +48,14 @@ QUERY = 24
 class PictureTask:
     """Labelled ``support`` pictures to learn from, ``query`` pictures, and the side they are resized to.
 
+    ``size``: None for one that fits the objects, see :func:`metalab.picture_model.fitting_size`.
     ``known``: whether the query pictures are labelled as well, so that predictions can be judged.
     """
 
     support: list[Picture]
     query: list[Picture]
     classes: list[str]
-    size: int = SIZE
+    size: int | None = None
     known: bool = True
 
 

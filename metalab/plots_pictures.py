@@ -24,6 +24,9 @@ SIDE = 384
 FILLED, LINE = 0.45, 3
 """How much of a mask's colour covers the picture, and the width of outlines and boxes in pixels."""
 
+TOLD = 3
+"""Scores of one class that are told in words; all stand at the boxes."""
+
 RGB = NDArray[np.uint8]
 
 
@@ -60,7 +63,8 @@ def described(picture: Picture, scores: Sequence[float] | None = None) -> str:
     parts = []
     for label, sure in found.items():
         count = f"{len(sure)} × " if len(sure) > 1 else ""
-        parts.append(f"{count}{label}" + (f" ({', '.join(sure)})" if all(sure) else ""))
+        told = ", ".join(sure[:TOLD]) + (" …" if len(sure) > TOLD else "")
+        parts.append(f"{count}{label}" + (f" ({told})" if all(sure) else ""))
     return "; ".join(parts) or "nothing"
 
 

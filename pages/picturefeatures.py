@@ -30,7 +30,7 @@ def place_features(view: TaskView, key: str, measure: str | None) -> None:
     for title, name in zip(
         figure.layout.annotations, (embedding.stages[0], embedding.stages[-1]), strict=False
     ):
-        title.text = f"{name} · {measure} {view.stage(name).accuracy:.0%}" if measure else name
+        title.text = f"{name}<br>{measure} {view.stage(name).accuracy:.0%}" if measure else name
     words = f"{label} of the features of places before and after adaptation, coloured by class"
     chart(figure, f"{key}-ba", words)
     st.caption(

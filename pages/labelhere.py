@@ -72,7 +72,7 @@ def _adapt(kind: Target, pictures: list[Picture], classes: list[str]) -> None:
         try:
             require_labels(support, classes)
         except DataError as error:
-            missing = str(error)
+            missing = f"Something is missing: {error}"
     row = st.columns([1, 3], vertical_alignment="center")
     pressed = row[0].button(
         "Adapt to these labels",

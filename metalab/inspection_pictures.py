@@ -12,11 +12,7 @@ from torch import Tensor
 from metalab.backbones import Backbone
 from metalab.baselines_dense import BOX_BASELINES, MASK_BASELINES
 from metalab.boxes import box_targets
-<<<<<<< HEAD
-from metalab.inspection import BEFORE, TaskView, as_stages, kept_states
-=======
-from metalab.inspection import BACKGROUND, BEFORE, MAX_STAGES, Stage, TaskView
->>>>>>> main
+from metalab.inspection import BACKGROUND, BEFORE, TaskView, as_stages, kept_states
 from metalab.metalearners import MetaLearner
 from metalab.metalearners.base import score
 from metalab.metalearners.guided import mask_shares

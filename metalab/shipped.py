@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,19 +65,6 @@ def shipped(application: str = "image-classification") -> dict[str, Shipped]:
         if path.is_file():
             meta = load_checkpoint(path, "metalearner")[1]
             found[name] = Shipped(name, path, Config.create(**meta["config"]), meta["seconds"])
-    return found
-
-
-def trained_models(application: str, store: RunStore | None = None) -> dict[str, tuple[str, float]]:
-    """Return what can be adapted: key → (name of a run, "" for a shipped model; time of its file).
-
-    Raises :class:`StorageError`.
-    """
-    found = {name: ("", one.path.stat().st_mtime) for name, one in shipped(application).items()}
-    for run in (store or RunStore()).list():
-        with suppress(OSError, RunError):  # it has no model yet, is damaged, or was deleted just now
-            if run.config.application == application:
-                found[run.id] = (run.name, run.checkpoint("best").stat().st_mtime)
     return found
 
 

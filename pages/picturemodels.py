@@ -43,39 +43,3 @@ def outcome(key: str, which: str, version: float, _task: PictureTask) -> Outcome
 def view_of(key: str, which: str, version: float, _adapted: Adapted) -> TaskView:
     """Look at places before and after adaptation."""
     return _adapted.view()
-<<<<<<< HEAD
-=======
-
-
-def choose_model(application: str) -> tuple[str, float] | None:
-    """Return a model and the time of its file: the shipped one, or a run; None where there is none."""
-    from metalab.comparison import models
-
-    found = models(application=application)
-    if not found:
-        st.info(f"There is no ready model for {application} here yet: train one.", icon=":material/info:")
-        if st.button("Train one", icon=":material/play_arrow:", type="primary"):
-            st.session_state["draft"] = {"application": application}
-            st.switch_page("pages/train.py")
-        st.caption(f"Or on the command line: `python -m metalab train --application {application}`")
-        return None
-    which = next(iter(found))
-    if len(found) > 1:
-        which = st.selectbox(
-            "Model", list(found), format_func=lambda key: found[key][0], key=f"model-{application}"
-        )
-    return which, found[which][1]
-
-
-def pictures_button(run: Run) -> None:
-    """Offer to use the model of ``run`` on *Pictures*, once there is one."""
-    ready = run.checkpoint("best").is_file()
-    if st.button(
-        "Use on pictures", icon=":material/image_search:", disabled=not ready, key=f"pictures-{run.id}"
-    ):
-        of = run.config.application
-        st.session_state.pop("pictures-what", None)
-        st.session_state["pictures-what-kept"] = next(label for label, name in WHAT.items() if name == of)
-        st.session_state[f"model-{of}"] = run.id
-        st.switch_page("pages/pictures.py")
->>>>>>> main

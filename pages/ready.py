@@ -17,10 +17,9 @@ WHAT = {"Paint pixels": "segmentation", "Draw boxes": "detection"}
 
 def choose_model(application: str) -> tuple[str, float] | None:
     """Return a model and the time of its file: the shipped one, or a run; None where there is none."""
-    from metalab.metalearners import get_metalearner
-    from metalab.shipped import trained_models
+    from metalab.comparison import models
 
-    found = trained_models(application)
+    found = models(application=application)
     if not found:
         st.info(f"There is no ready model for {application} here yet: train one.", icon=":material/info:")
         if st.button("Train one", icon=":material/play_arrow:", type="primary"):
@@ -28,10 +27,11 @@ def choose_model(application: str) -> tuple[str, float] | None:
             st.switch_page("pages/train.py")
         st.caption(f"Or on the command line: `python -m metalab train --application {application}`")
         return None
-    names = {key: words or get_metalearner(key).label for key, (words, _) in found.items()}
-    which = next(iter(names))
-    if len(names) > 1:
-        which = st.selectbox("Model", list(names), format_func=names.__getitem__, key=f"model-{application}")
+    which = next(iter(found))
+    if len(found) > 1:
+        which = st.selectbox(
+            "Model", list(found), format_func=lambda key: found[key][0], key=f"model-{application}"
+        )
     return which, found[which][1]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -14,21 +15,22 @@ if TYPE_CHECKING:
     from metalab.data.answered import Answered
     from metalab.own_answers import Judged
 
-MOST = 6
-"""Passages shown at first."""
+MOST, MOST_PAIRS = 6, 4
+"""Passages shown at first, and as many before and after."""
+LONGEST = 90
+"""Characters of an answer that is quoted; in its passage it is whole."""
 STYLE = """<style>
 .ml-answers {display: grid; gap: 14px; grid-template-columns: repeat(auto-fit, minmax(min(100%, 340px), 1fr))}
 .ml-answers section {min-width: 0}
 .ml-answers header {font-size: .9rem; line-height: 1.4; margin-bottom: 4px; overflow-wrap: anywhere}
 .ml-answers header span {opacity: .75}
-.ml-passage {white-space: pre-wrap; unicode-bidi: plaintext; overflow-wrap: anywhere; overflow-y: auto;
-  max-height: 260px; padding: 8px 10px; border: 1px solid rgba(128, 128, 128, .35); border-radius: 8px;
-  font-size: .82rem; line-height: 1.45}
+.ml-passage {white-space: pre-wrap; unicode-bidi: plaintext; overflow-wrap: anywhere; padding: 8px 10px;
+  border: 1px solid rgba(128, 128, 128, .35); border-radius: 8px; font-size: .82rem; line-height: 1.45}
 .ml-passage u {text-decoration: underline 2px; text-underline-offset: 3px}
 .ml-passage mark {color: inherit; border-radius: 3px; padding: 1px 0; background: rgba(31, 131, 214, .32)}
 .ml-passage mark.wrong {background: rgba(213, 94, 0, .38)}
 .ml-passage mark.partly {background: rgba(230, 159, 0, .38)}
-.ml-gap {opacity: .6}
+.ml-gap {display: block; opacity: .6}
 </style>"""
 
 
@@ -45,7 +47,9 @@ def answered_cards(items: Sequence[Answered], key: str) -> None:
     """Show answered questions; of many only the first, unless asked for all."""
     from metalab.passages import highlighted
 
-    cells = [_cell(one.question, _said(one), highlighted(one.passage, one)) for one in _first(items, key)]
+    cells = [
+        _cell(one.question, _said(one), highlighted(one.passage, one)) for one in _first(items, key, MOST)
+    ]
     st.html(f"{STYLE}<div class='ml-answers'>{''.join(cells)}</div>")
 
 
@@ -55,7 +59,7 @@ def query_cards(judged: Judged, before: str) -> None:
 
     rows = (judged.row(before), judged.rows[0])
     titles = (f"Before · {rows[0].label}", f"After · {rows[1].label}, adapted")
-    for number, truth in enumerate(_first(judged.task.query, "query")):
+    for number, truth in enumerate(_first(judged.task.query, "query", MOST_PAIRS)):
         cells = []
         for title, row in zip(titles, rows, strict=True):
             found = row.found[number]
@@ -79,7 +83,7 @@ def answer_words(found: Found) -> str:
     """Return what was found and how sure that is, in plain words."""
     if not found.text:
         return f"no answer found ({found.probability:.0%} sure)"
-    return f"“{found.text}” ({found.probability:.0%} sure)"
+    return f"{_quoted(found.text)} ({found.probability:.0%} sure)"
 
 
 def methods_table(judged: Judged) -> None:
@@ -102,7 +106,7 @@ def methods_table(judged: Judged) -> None:
     )
     best, own, count = judged.best(), judged.rows[0], len(judged.task.query)
     won = "The adapted model is the best one here." if best is own else (
-        f"Here **{best.label}** does better than the adapted model: on such questions, use that."
+        f"Here **{best.label}** does better than the adapted model."
     )  # fmt: skip
     st.caption(
         f"{won} All methods met the same {count} questions; one task is no proof: "
@@ -111,7 +115,12 @@ def methods_table(judged: Judged) -> None:
 
 
 def _said(one: Answered) -> str:
-    return f"“{one.answer}”" if one.end else "the passage has no answer"
+    return _quoted(one.answer) if one.end else "the passage has no answer"
+
+
+def _quoted(text: str) -> str:
+    words = " ".join(text.split())
+    return f"“{textwrap.shorten(words, LONGEST, placeholder=' …')}”" if words else "a line break"
 
 
 def _cell(title: str, said: str, passage: str) -> str:
@@ -120,8 +129,8 @@ def _cell(title: str, said: str, passage: str) -> str:
     return f"<section><header>{words}</header>{passage}</section>"
 
 
-def _first(items: Sequence[Answered], key: str) -> Sequence[Answered]:
-    """Return the first of many ``items``, or all if the user asks for them."""
-    if len(items) > MOST and not st.toggle(f"Show all {len(items)}", key=f"answers-{key}-all"):
-        return items[:MOST]
+def _first(items: Sequence[Answered], key: str, most: int) -> Sequence[Answered]:
+    """Return the first ``most`` of ``items``, or all if the user asks for them."""
+    if len(items) > most and not st.toggle(f"Show all {len(items)}", key=f"answers-{key}-all"):
+        return items[:most]
     return items

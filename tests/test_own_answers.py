@@ -160,14 +160,26 @@ def test_html_shows_truth_and_answer_and_escapes_everything() -> None:
     assert "class='unjudged'" in highlighted(text, found=found)
 
 
+def gaps(shown: str) -> list[int]:
+    return [int(part.split()[0].replace(",", "")) for part in shown.split("[… ")[1:]]
+
+
 def test_long_passages_are_shown_around_their_answers() -> None:
-    text = "a" * (4 * WHOLE)
-    shown = highlighted(text, Answered(text, "?", 10, 20), Found("a", 3 * WHOLE, 3 * WHOLE + 1, 0.5))
-    assert shown.count("ml-gap") == 2
-    assert shown.count("a" * AROUND) >= 2
+    text = "a" * (9 * WHOLE)
+    shown = highlighted(text, Answered(text, "?", 10, 20), Found("a", 8 * WHOLE, 8 * WHOLE + 1, 0.5))
+    assert len(gaps(shown)) == 2
+    assert sum(gaps(shown)) == 9 * WHOLE - (20 + AROUND) - (2 * AROUND + 1)
     assert len(shown) < 4 * AROUND + 500
-    hidden = 4 * WHOLE - (20 + AROUND) - (2 * AROUND + 1)
-    gaps = [int(part.split()[0].replace(",", "")) for part in shown.split("[… ")[1:]]
-    assert sum(gaps) == hidden
     near = highlighted(text, Answered(text, "?", 0, 5), Found("a", 2, 9, 0.5))
-    assert near.count("ml-gap") == 1
+    assert len(gaps(near)) == 1
+    assert sum(gaps(highlighted(text))) == 9 * WHOLE - WHOLE // 2 - AROUND
+
+
+def test_long_passages_are_cut_between_lines() -> None:
+    lines = [f"line {number:03} of a passage" for number in range(100)]
+    text = "\n".join(lines)
+    start = text.index("050")
+    shown = highlighted(text, Answered(text, "?", start, start + 3)).split("</i>")[1].split("<i")[0]
+    plain = shown.replace("<u title='the answer'>", "").replace("</u>", "")
+    assert set(plain.split("\n")) <= set(lines)
+    assert "line 050 of" in plain

@@ -69,7 +69,7 @@ def shipped(application: str = "image-classification") -> dict[str, Shipped]:
 
 
 def trained_models(application: str, store: RunStore | None = None) -> dict[str, tuple[str, float]]:
-    """Return what can be adapted: key → (name of a run, "" for a shipped model; time of its file).
+    """Return what can be adapted: key → (name and time of a run, "" for a shipped model; time of its file).
 
     Raises :class:`StorageError`.
     """
@@ -77,7 +77,8 @@ def trained_models(application: str, store: RunStore | None = None) -> dict[str,
     for run in (store or RunStore()).list():
         with suppress(OSError, RunError):  # it has no model yet, is damaged, or was deleted just now
             if run.config.application == application:
-                found[run.id] = (run.name, run.checkpoint("best").stat().st_mtime)
+                named = f"{run.name} · {run.started}"  # names alone need not differ
+                found[run.id] = (named, run.checkpoint("best").stat().st_mtime)
     return found
 
 

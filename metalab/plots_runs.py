@@ -28,7 +28,7 @@ def loss_curves(runs: Mapping[str, History]) -> go.Figure:
 
 def accuracy_curves(runs: Mapping[str, History]) -> go.Figure:
     """Draw training accuracy and, with a band for its 95 % interval, that on meta-validation."""
-    figure = _curves(runs, "accuracy", "query accuracy (pictures: mean IoU or AP50, questions: F1)")
+    figure = _curves(runs, "accuracy", "query accuracy (IoU, AP50, F1)")
     for (name, history), colour in zip(runs.items(), _colours(runs), strict=True):
         looks = [event for event in history.of("validation") if event.get("accuracy") is not None]
         steps = [event["step"] for event in looks]

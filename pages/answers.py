@@ -12,18 +12,13 @@ from pages.answersout import ask, take_away
 from pages.common import chosen, errors_in_place
 from pages.drawnfeatures import embedder
 from pages.models import trained
-from pages.placefeatures import place_features
+from pages.placefeatures import TOKENS, place_features
 from pages.ready import choose_model
 
 if TYPE_CHECKING:
     from metalab.inspection import TaskView
     from metalab.own_answers import AnswerTask, Judged
 
-TOKENS = (
-    "Each point is a word or sign of a passage, coloured by what it is to the answer: outside it, its begin, "
-    "or inside; hover to read it. Before: the pre-trained reader with the nearest mean. After: adapted to "
-    "these examples. A cross is a query word that is taken for something else."
-)
 LIMITS = (
     "The reader has learnt on documentation of Python packages, in English: expect less of other texts. It "
     "finds a short part of the passage, at most 40 words and signs, and **writes nothing**: what does not "

@@ -10,6 +10,7 @@ from pages.common import chart, errors_in_place
 from pages.drawnfeatures import METHODS, choose_method, embedding_of
 
 if TYPE_CHECKING:
+    from metalab.embeddings import Embedding
     from metalab.inspection import TaskView
 
 
@@ -19,13 +20,25 @@ PLACES = (
     "pixel. After: adapted to these pictures. A cross is a query place that is taken for something else."
 )
 
+TOKENS = (
+    "Each point is a word or sign of a passage, coloured by what it is to the answer: outside it, its begin, "
+    "or inside; hover to read it. Before: the pre-trained reader with the nearest mean. After: adapted to "
+    "these examples. A cross is a query word that is taken for something else."
+)
+
 
 @st.fragment
 @errors_in_place()
-def place_features(view: TaskView, key: str, measure: str | None, explained: str = PLACES) -> None:
+def place_features(
+    view: TaskView,
+    key: str,
+    measure: str | None,
+    explained: str = PLACES,
+    stored: Embedding | None = None,
+) -> None:
     """Show ``view``; ``measure`` names its stages' score, None where there is none to show.
 
-    ``explained`` says what a point is.
+    ``explained`` says what a point is. UMAP is ``stored``, or comes from the background.
     """
     from metalab import plots_features
     from metalab.inspection import separation
@@ -34,8 +47,10 @@ def place_features(view: TaskView, key: str, measure: str | None, explained: str
     head = st.columns([2, 3], vertical_alignment="bottom")
     with head[0]:
         label = choose_method(key)
-    with head[1]:
-        embedding = embedding_of(view, METHODS[label], label)
+    embedding = stored if stored is not None and stored.method == METHODS[label] else None
+    if embedding is None:
+        with head[1]:
+            embedding = embedding_of(view, METHODS[label], label)
     figure = plots_features.before_after(view, embedding)
     for title, name in zip(
         figure.layout.annotations, (embedding.stages[0], embedding.stages[-1]), strict=False

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import streamlit as st
 
+from metalab.applications import application
 from metalab.errors import RunError
 from metalab.jobs import LocalBackend
 from metalab.runs import Run, RunStore, Status
 from pages.common import choose, evaluation_table
 from pages.drawnfeatures import picture
+from pages.fields import IMAGES
 from pages.live import live, stop_or_resume
+from pages.placefeatures import PLACES, TOKENS, place_features
 from pages.ready import use_button
 
 
@@ -41,7 +44,12 @@ def results(run: Run) -> None:
             st.subheader("What adaptation changed")
             view = TaskView.from_arrays(run.read_arrays("view"), run.read_json("view"))
             stored = Embedding.from_arrays(run.read_arrays("embedding"), run.read_json("embedding"))
-            picture(view, f"run-{run.id}", stored)
+            if run.config.application == IMAGES:
+                picture(view, f"run-{run.id}", stored)
+            else:
+                of = application(run.config.application)
+                explained = TOKENS if of.name == "question-answering" else PLACES
+                place_features(view, f"run-{run.id}", of.metric, explained, stored)
 
 
 def damage(run: Run, status: Status) -> str:

@@ -14,15 +14,15 @@ from metalab.evaluation import evaluate
 from metalab.shipped import RECIPES, load_trained, recipe, shipped, shipped_evaluation
 from metalab.tasks import TaskShape
 
-PICTURES = {"segmentation": 0.7, "detection": 0.85}
-"""Mean IoU and AP50 that the shipped models reach at least, 1-way 5-shot."""
+OTHERS = {"segmentation": 0.7, "detection": 0.85, "question-answering": 0.7}
+"""Mean IoU, AP50 and token F1 that the shipped models reach at least, 1-way 5-shot."""
 
 
 def test_every_metalearner_is_shipped_with_its_evaluation() -> None:
     found, table = shipped(), shipped_evaluation()
-    pictures = {name: one for of in PICTURES for name, one in shipped(of).items()}
-    assert {*found, *pictures} == set(RECIPES)
-    for name, model in pictures.items():
+    others = {name: one for of in OTHERS for name, one in shipped(of).items()}
+    assert {*found, *others} == set(RECIPES)
+    for name, model in others.items():
         made = model.config.replace(test_tasks=200)
         assert made == recipe(name).replace(test_tasks=200), "made by the recipe that is written down"
     for name, model in found.items():
@@ -36,12 +36,12 @@ def test_every_metalearner_is_shipped_with_its_evaluation() -> None:
 
 def test_weights_are_small_enough_to_ship() -> None:
     sizes = [file.stat().st_size for file in SHIPPED.iterdir()]
-    assert max(sizes) < 5e6
-    assert sum(sizes) < 20e6
+    assert max(sizes) < 6e6
+    assert sum(sizes) < 30e6
 
 
-@pytest.mark.parametrize(("application", "least"), PICTURES.items())
-def test_shipped_models_of_pictures_find_new_objects(application: str, least: float) -> None:
+@pytest.mark.parametrize(("application", "least"), OTHERS.items())
+def test_shipped_models_of_other_applications_learn_new_tasks(application: str, least: float) -> None:
     """A few of the tasks of the README's table."""
     trained = load_trained(next(iter(shipped(application))))
     source, shape = create_source(trained.config), TaskShape(1, 5, 5)

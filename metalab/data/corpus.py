@@ -11,7 +11,7 @@ from metalab.data.answered import LONGEST
 from metalab.data.docstrings import PACKAGES, docstrings
 from metalab.data.numpydoc import KINDS, answers
 from metalab.data.words import Words, words
-from metalab.tasks import Split
+from metalab.tasks import SPLITS, Split
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,10 @@ def corpus(split: Split) -> Corpus:
     numbers = {kind.name: i for i, kind in enumerate(KINDS)}
     texts, passages = [], []
     items: dict[int, list[tuple[int, str, int, int]]] = {i: [] for i in range(len(KINDS))}
+    elsewhere = _texts_before(split)
     for package in PACKAGES[split]:
         for held in docstrings(package):
-            found = answers(held.text)
+            found = () if held.text in elsewhere else answers(held.text)
             if not found:
                 continue
             passage = words(held.text)
@@ -43,6 +44,12 @@ def corpus(split: Split) -> Corpus:
             texts.append(held.text)
             passages.append(passage)
     return Corpus(texts, passages, items)
+
+
+def _texts_before(split: Split) -> set[str]:
+    """Return the texts of the splits that keep what ``split`` has as well: test, then validation."""
+    first = SPLITS[SPLITS.index(split) + 1 :]
+    return {held.text for other in first for package in PACKAGES[other] for held in docstrings(package)}
 
 
 def token_span(passage: Words, start: int, end: int) -> tuple[int, int]:

@@ -15,7 +15,12 @@ from metalab.tasks import Split
 
 HEADER = re.compile(r"^([A-Z][A-Za-z ]+)\n(-{3,}) *$", re.M)
 ENTRY = re.compile(r"^(\*{0,2}[A-Za-z_][\w.]*(?:, \*{0,2}\w+)*)(?: ?: ?(.+))?$", re.M)
-DEFAULT = re.compile(r"\bdefault(?: is|s to)?[:= ]+[`'\"]*([\w.+\-]+|\(\)|\[\]|\{\})", re.I)
+DEFAULT = re.compile(
+    r"\bdefaults?(?: value)?(?:(?: is| to|:| ?=)\s*|\s+(?=['\"`\d-]|None\b|True\b|False\b))[`'\"]*"
+    r"(?!(?:a|an|the|to|is|it|its|that|this|all|no|not|using|use|whatever|half|same|one|two|number|value)\b)"
+    r"(-?\w[\w.+\-]*+|\(\)|\[\]|\{\})(?![\w(\[])(?!['\"`]* ?[*/+])(?! [a-z])",
+    re.I,
+)
 CHOICES = re.compile(r"\{[^{}\n]+\}")
 SHAPE = re.compile(r"\bshape:?(?: of)? ?[=:]? ?(\([^()\n]*\))")
 SENTENCE = re.compile(r"\S.*?(?:[.!?](?=\s|$)|(?=\n\s*\n)|$)", re.S)

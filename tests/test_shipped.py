@@ -14,7 +14,7 @@ from metalab.evaluation import evaluate
 from metalab.shipped import RECIPES, load_trained, recipe, shipped, shipped_evaluation
 from metalab.tasks import TaskShape
 
-OTHERS = {"segmentation": 0.7, "detection": 0.85, "question-answering": 0.7}
+OTHERS = {"segmentation": 0.7, "detection": 0.85, "question-answering": 0.5}
 """Mean IoU, AP50 and token F1 that the shipped models reach at least, 1-way 5-shot."""
 
 

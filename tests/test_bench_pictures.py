@@ -63,13 +63,24 @@ def test_further_scores_are_of_the_same_outputs(
 
 
 def test_the_table_names_its_columns(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["bench", "pictures", "detection", *COMMAND]) == 0
-    title, columns, best, *_ = capsys.readouterr().out.splitlines()
+    assert main(["bench", "pictures", "detection", *COMMAND, "--slow", "fine-tuned"]) == 0
+    title, columns, best, *_ = lines = capsys.readouterr().out.splitlines()
     assert title == "detection, 2-way 1-shot, in %"
     assert columns.split() == ["AP50", "AP", "AR", "tasks"]
     assert best.split()[:2] == ["Guided", "decoder"]
     assert best.count("±") == 3
     assert best.split()[-1] == str(TASKS)
+    tasks = {line.split("  ")[1]: line.split()[-1] for line in lines[2:-1]}
+    assert tasks["Frozen features + fine-tuned head (TFA)"] == "2"
+    assert tasks["From scratch on the support set"] == str(TASKS)
+
+
+@pytest.mark.parametrize("flag", ["--only", "--slow"])
+def test_unknown_methods_are_named(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "pictures", "detection", *COMMAND, flag, "reweighting", "nosuch"]) == 2
+    error = capsys.readouterr().err
+    assert f"{flag}: unknown: nosuch" in error
+    assert "anil-boxes" in error
 
 
 @pytest.mark.parametrize("text", ["5", "5x1", "0-1", "1-0", "-1-1", "1-1-1", ""])

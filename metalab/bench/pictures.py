@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Collection
 
 import numpy as np
 import torch
@@ -43,7 +44,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--only", nargs="+", help="those other methods (default: all but MAML)")
     parser.add_argument("--tasks", type=int, help="held-out tasks (default: 600, of detection 200)")
     parser.add_argument(
-        "--slow-tasks", type=int, default=SLOW_TASKS, help=f"of {', '.join(SLOW)} (default: {SLOW_TASKS})"
+        "--slow", nargs="+", default=SLOW, metavar="METHOD", help=f"slow methods (default: {' '.join(SLOW)})"
+    )
+    parser.add_argument(
+        "--slow-tasks", type=int, default=SLOW_TASKS, help=f"of slow methods (default: {SLOW_TASKS})"
     )
     parser.add_argument(
         "--shapes", nargs="+", default=SHAPES, metavar="WAY-SHOT", help=f"default: {' '.join(SHAPES)}"
@@ -55,10 +59,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Measure and print."""
     known = metalearners(arguments.application)
-    if unknown := set(arguments.only or ()) - set(known):
-        raise ConfigError(
-            f"unknown: {', '.join(sorted(unknown))}", where="--only", fix=f"Known: {', '.join(known)}"
-        )
+    baselines = [name for name, *_ in application(arguments.application).baselines]
+    for flag, given, of in (
+        ("--only", arguments.only or (), list(known)),
+        ("--slow", set(arguments.slow) - set(SLOW), [*known, *baselines]),
+    ):
+        if unknown := set(given) - set(of):
+            raise ConfigError(
+                f"unknown: {', '.join(sorted(unknown))}", where=flag, fix=f"Known: {', '.join(of)}"
+            )
     shapes = [shape_of(text) for text in arguments.shapes]
     names = arguments.only or [name for name in known if name not in SLOW]
     trained = {name: load_trained(name) for name in shipped(arguments.application)}
@@ -74,7 +83,9 @@ def run(arguments: argparse.Namespace) -> int:
     for shape in shapes:
         tasks = arguments.tasks or TASKS[arguments.application]
         started = time.monotonic()
-        table, further = compare(learners, first.pretrained, source, shape, tasks, arguments.slow_tasks)
+        table, further = compare(
+            learners, first.pretrained, source, shape, tasks, arguments.slow_tasks, arguments.slow
+        )
         print(f"{time.monotonic() - started:.0f} s", file=sys.stderr)
         if arguments.json:
             print(json.dumps({**table.as_dict(), "further": further}), flush=True)
@@ -98,8 +109,9 @@ def compare(
     shape: TaskShape,
     tasks: int,
     slow_tasks: int,
+    slow: Collection[str],
 ) -> tuple[Evaluation, dict[str, dict[str, tuple[float, float]]]]:
-    """Return the table of ``learners`` and all baselines; slow methods see the first tasks of the list.
+    """Return the table of ``learners`` and all baselines; ``slow`` ones see the first tasks of the list.
 
     Beside it, of the application's further scores: mean and half the 95 % interval by method.
     """
@@ -114,7 +126,7 @@ def compare(
     methods = methods_of(learners, pretrained)
     values: dict[str, np.ndarray] = {}
     for number, chosen in ((tasks, False), (min(tasks, slow_tasks), True)):
-        part: dict[str, Measured] = {name: one for name, one in methods.items() if (name in SLOW) is chosen}
+        part: dict[str, Measured] = {name: one for name, one in methods.items() if (name in slow) is chosen}
         for item in measure(part, source, shape, number, "test", torch.device("cpu"), judge) if part else ():
             if not isinstance(item, Progress):
                 values |= item

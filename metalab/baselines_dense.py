@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
-from sklearn.linear_model import LogisticRegression
-from sklearn.neighbors import KNeighborsClassifier
 from torch import Tensor, nn
 
 from metalab.backbones import Backbone
@@ -17,6 +16,10 @@ from metalab.metalearners.base import class_means
 from metalab.metalearners.guided import box_loss, mask_loss
 from metalab.metalearners.pixels import as_maps, pixel_examples
 from metalab.tasks import Task, seeded
+
+if TYPE_CHECKING:  # scikit-learn takes a second to import, and the pages need none of it
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.neighbors import KNeighborsClassifier
 
 PIXELS = 3000
 """Support pixels that a classifier of pixels is fitted to, as many of each class as possible."""
@@ -64,6 +67,7 @@ def _pixel_centroid(backbone: Backbone) -> Method:
 
 def _pixel_logistic(backbone: Backbone) -> Method:
     """Frozen features, unit length, and logistic regression over pixels."""
+    from sklearn.linear_model import LogisticRegression
 
     def method(task: Task, number: int) -> Tensor:
         rows, labels = _sampled(F.normalize(backbone(task.support.x), dim=1), task, number)
@@ -74,7 +78,11 @@ def _pixel_logistic(backbone: Backbone) -> Method:
 
 
 def _neighbours(features_of: Callable[[Backbone, Tensor], Tensor]) -> Baseline:
+    """The nearest support pixels in ``features_of``."""
+
     def make(backbone: Backbone) -> Method:
+        from sklearn.neighbors import KNeighborsClassifier
+
         def method(task: Task, number: int) -> Tensor:
             rows, labels = _sampled(features_of(backbone, task.support.x), task, number)
             model = KNeighborsClassifier(min(NEIGHBOURS, len(rows)), weights="distance").fit(rows, labels)

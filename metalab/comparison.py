@@ -246,9 +246,11 @@ def _shown(value: Any) -> str:
     return "–" if value is None else str(value)
 
 
-def models(store: RunStore | None = None) -> dict[str, tuple[str, float]]:
-    """Return every trained classifier of images: key → (readable name, time of its file); shipped ones first,
-    then runs.
+def models(
+    store: RunStore | None = None, application: str = "image-classification"
+) -> dict[str, tuple[str, float]]:
+    """Return every trained model of ``application``: key → (readable name, time of its file); shipped ones
+    first, then runs.
 
     Raises :class:`StorageError`.
     """
@@ -257,11 +259,11 @@ def models(store: RunStore | None = None) -> dict[str, tuple[str, float]]:
 
     found = {
         name: (f"{get_metalearner(name).label} · shipped", model.path.stat().st_mtime)
-        for name, model in shipped().items()
+        for name, model in shipped(application).items()
     }
     for run in (store or RunStore()).list():
         with suppress(OSError, RunError):  # it has no model yet, is damaged, or was deleted just now
-            if run.config.application != "image-classification":
+            if run.config.application != application:
                 continue
             found[run.id] = (f"{run.name} · run of {run.started}", run.checkpoint("best").stat().st_mtime)
     return found

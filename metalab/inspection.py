@@ -22,6 +22,8 @@ from metalab.tasks import Examples, Task
 
 BEFORE = "pre-trained"
 """Name of the stage before meta-learning: the pre-trained backbone, classified by nearest centroid."""
+BACKGROUND = "(background)"
+"""Name of the first class of a view of pictures: places where none of the task's classes is."""
 MAX_STAGES = 24
 """States of a path that are looked at: enough to draw, however many inner steps there are."""
 

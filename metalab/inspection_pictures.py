@@ -12,14 +12,13 @@ from torch import Tensor
 from metalab.backbones import Backbone
 from metalab.baselines_dense import BOX_BASELINES, MASK_BASELINES
 from metalab.boxes import box_targets
-from metalab.inspection import BEFORE, MAX_STAGES, Stage, TaskView
+from metalab.inspection import BACKGROUND, BEFORE, MAX_STAGES, Stage, TaskView
 from metalab.metalearners import MetaLearner
 from metalab.metalearners.base import score
 from metalab.metalearners.guided import mask_shares
 from metalab.tasks import Examples, Task, seeded
+from metalab.threads import one_thread
 
-GROUND = "ground"
-"""Name of the class of places where no object of the task is."""
 STEP = 4
 """Pixels between places."""
 CROP = 24
@@ -30,6 +29,7 @@ LEAST_INSIDE = 0.2
 """Places nearer to a box's edge than this belong to nothing: corners of a box mostly show the ground."""
 
 
+@one_thread()
 @torch.no_grad()
 def inspect_pictures(
     metalearner: MetaLearner, pretrained: Backbone, task: Task, classes: list[str]
@@ -37,7 +37,7 @@ def inspect_pictures(
     """Adapt to ``task`` and look at every stage, as :func:`metalab.inspection.inspect_task` does.
 
     An example is a place, as many of the ground and of each class as possible: its image the crop around it,
-    its label a number in ["ground", *classes]. A stage's accuracy is the task's score (mean IoU or AP50).
+    its label a number in [BACKGROUND, *classes]. A stage's accuracy is the task's score (mean IoU or AP50).
     """
     started = time.perf_counter()
     state = metalearner.adapt(task.support, task.way)
@@ -72,7 +72,7 @@ def inspect_pictures(
         images.float().cpu().numpy(),
         labels,
         np.arange(len(labels)) < len(parts[0][1]),
-        [GROUND, *classes],
+        [BACKGROUND, *classes],
         stages,
         seconds,
     )

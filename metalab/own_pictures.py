@@ -8,7 +8,6 @@ import json
 import time
 import zipfile
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
@@ -22,13 +21,13 @@ from metalab.data import TARGETS
 from metalab.data.annotation import Picture
 from metalab.data.labelled import pictures_of, targets
 from metalab.data.scenes import SceneSource
-from metalab.errors import DataError, RunError
+from metalab.errors import DataError
 from metalab.inspection import TaskView
 from metalab.inspection_pictures import inspect_pictures
 from metalab.metalearners import MetaLearner
 from metalab.metalearners.base import score
 from metalab.picture_model import (
-    SIZE,
+    LEAST_SCORE,
     PictureModel,
     Prediction,
     adapt_pictures,
@@ -36,9 +35,8 @@ from metalab.picture_model import (
     mask_file,
 )
 from metalab.records import examples
-from metalab.runs import RunStore
-from metalab.shipped import shipped
 from metalab.tasks import Examples, Task, TaskShape, task_at
+from metalab.threads import one_thread
 
 SCENE_SIZE = 64
 """Side of the embedded scenes."""
@@ -46,30 +44,18 @@ QUERY = 24
 """Pictures to judge by, at most: enough to see, and quick."""
 
 
-def trained_models(application: str, store: RunStore | None = None) -> dict[str, tuple[str, float]]:
-    """Return what can be adapted: key → (name of a run, "" for a shipped model; time of its file).
-
-    Raises :class:`StorageError`.
-    """
-    found = {name: ("", one.path.stat().st_mtime) for name, one in shipped(application).items()}
-    for run in (store or RunStore()).list():
-        with suppress(OSError, RunError):  # it has no model yet, is damaged, or was deleted just now
-            if run.config.application == application:
-                found[run.id] = (run.name, run.checkpoint("best").stat().st_mtime)
-    return found
-
-
 @dataclass(frozen=True)
 class PictureTask:
     """Labelled ``support`` pictures to learn from, ``query`` pictures, and the side they are resized to.
 
+    ``size``: None for one that fits the objects, see :func:`metalab.picture_model.fitting_size`.
     ``known``: whether the query pictures are labelled as well, so that predictions can be judged.
     """
 
     support: list[Picture]
     query: list[Picture]
     classes: list[str]
-    size: int = SIZE
+    size: int | None = None
     known: bool = True
 
 
@@ -121,6 +107,11 @@ class FrozenModel(PictureModel):
     pretrained: Backbone
     support: Examples
 
+    def each(self, images: Sequence[np.ndarray]) -> list[Tensor]:
+        """Return the outputs for each image; the support set is looked at once for all of them."""
+        return list(self.outputs(images).split(1)) if images else []
+
+    @one_thread()
     def outputs(self, images: Sequence[np.ndarray]) -> Tensor:
         """Return the baseline's outputs for ``images``."""
         x = examples(list(images), self.metalearner.backbone)
@@ -140,11 +131,18 @@ class Adapted:
     after: PictureModel
     seconds: float
 
-    def score(self, model: PictureModel) -> float:
-        """Return the mean IoU or AP50 of ``model`` on the query pictures, 0..1."""
-        query = self._examples(self.task.query)
-        outputs = torch.cat([model.outputs([picture.image]) for picture in self.task.query])
-        return float(score(outputs, query))
+    def judge(self, model: PictureModel, least: float = LEAST_SCORE) -> tuple[list[Prediction], float | None]:
+        """Return what ``model`` finds in the query pictures, and its mean IoU or AP50, 0..1.
+
+        Boxes that are less sure than ``least`` are left out of what is found, not of the score, which is None
+        where no query picture is labelled.
+        """
+        query = self.task.query
+        images, names = [one.image for one in query], [one.name for one in query]
+        outputs = model.each(images)
+        known = self.task.known and bool(query)
+        judged = float(score(torch.cat(outputs), self._examples(query))) if known else None
+        return model.read(outputs, images, names, least), judged
 
     def view(self) -> TaskView:
         """Return the features of places before and after; of the support alone where no query is labelled."""

@@ -12,6 +12,8 @@ import colorsys
 OWN, OTHER = "#1f83d6", "#8593a8"
 """What is ours (meta-learners), and what it is compared with (baselines, training tasks)."""
 RIGHT, WRONG = "#1f83d6", "#d55e00"
+GROUND = "#949494"
+"""Places in pictures where nothing is that is asked for: a grey that no class has, seen on light and dark."""
 INK, ERROR_BAR = "#888888", "#64748b"
 """Lines and error bars that must show on both grounds."""
 SEQUENTIAL = [[0, "#e8f0fe"], [1, "#0a63b0"]]

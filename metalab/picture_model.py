@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from scipy import ndimage
 from torch import Tensor
 
 from metalab.adaptation import describe, rebuild
@@ -26,6 +28,7 @@ from metalab.metalearners.base import score
 from metalab.records import examples
 from metalab.storage import atomic_write
 from metalab.tasks import Examples
+from metalab.threads import one_thread
 
 if TYPE_CHECKING:
     from metalab.api import TaskResult
@@ -33,7 +36,11 @@ if TYPE_CHECKING:
 KIND = "picture-model"
 """Of its checkpoints."""
 SIZE = 128
-"""Side to which own pictures are resized."""
+"""Side to which own pictures are resized where nothing is known of their objects."""
+SIZES = (64, 256)
+"""Least and largest side to which own pictures are resized; both are multiples of 16."""
+OBJECT = 28.0
+"""Side in pixels of objects in meta-training; with objects twice as large, detection finds hardly any."""
 LEAST_SCORE = 0.3
 """Boxes that are less sure are left out of predictions, by default."""
 
@@ -79,9 +86,14 @@ class PictureModel:
         Boxes that are less sure than ``least`` are left out. Raises :class:`DataError`.
         """
         names = [f"picture {i + 1}" for i in range(len(images))] if names is None else names
+        return self.read(self.each(images), images, names, least)
+
+    def read(
+        self, held: Sequence[Tensor], images: Sequence[np.ndarray], names: Sequence[str], least: float
+    ) -> list[Prediction]:
+        """Return the predictions that the outputs of :meth:`each` stand for."""
         found = []
-        for image, name in zip(images, names, strict=True):
-            outputs = self.outputs([image])
+        for outputs, image, name in zip(held, images, names, strict=True):
             if self.application == "segmentation":
                 found.append(self._masks(np.asarray(image), name, outputs))
             else:
@@ -93,6 +105,11 @@ class PictureModel:
         x = examples(list(images), self.metalearner.backbone)
         with torch.no_grad():
             return self.metalearner.predict(self.state, x)
+
+    @one_thread()
+    def each(self, images: Sequence[np.ndarray]) -> list[Tensor]:
+        """Return the outputs for each image on its own: none is judged by another."""
+        return [self.outputs([image]) for image in images]
 
     def _masks(self, image: np.ndarray, name: str, outputs: Tensor) -> Prediction:
         logits = F.interpolate(outputs, image.shape[:2], mode="bilinear", align_corners=False)
@@ -136,15 +153,17 @@ class PictureModel:
         return checkpoint_bytes(KIND, tensors, {"classes": self.classes, **describe(self.metalearner)})
 
 
+@one_thread()
 def adapt_pictures(
     metalearner: MetaLearner,
     pictures: Sequence[Picture],
     classes: Sequence[str] | None = None,
-    size: int = SIZE,
+    size: int | None = None,
 ) -> PictureModel:
     """Adapt to annotated pictures, resized to ``size`` (a multiple of 16); nothing is meta-trained.
 
-    ``classes``: those to find, by default all that the pictures show. Raises :class:`DataError`.
+    ``classes``: those to find, by default all that the pictures show. ``size``: by default
+    :func:`fitting_size`. Raises :class:`DataError`.
     """
     shown = sorted({one.label for picture in pictures for one in picture.instances})
     classes = shown if classes is None else list(classes)
@@ -153,6 +172,7 @@ def adapt_pictures(
         raise DataError(
             f"no picture shows {missing}", where="pictures", fix="Annotate one object of each class or more"
         )
+    size = fitting_size(pictures, classes) if size is None else size
     if size % 16:
         raise DataError(f"{size} is no multiple of 16", where="size", fix="Use 64, 96, 128 …")
     resized = copy.deepcopy(metalearner)
@@ -162,6 +182,30 @@ def adapt_pictures(
     with torch.no_grad():
         state = resized.adapt(Examples(x, y), len(classes))
     return PictureModel(resized, {name: tensor.detach() for name, tensor in state.items()}, list(classes))
+
+
+def fitting_size(pictures: Sequence[Picture], classes: Sequence[str]) -> int:
+    """Return the side at which the typical object of ``classes`` is as large as in meta-training."""
+    shares = [
+        share for picture in pictures for one in picture.instances if one.label in classes
+        for share in _shares(one, picture.image.shape[:2])
+    ]  # fmt: skip
+    if not shares:
+        return SIZE
+    side = OBJECT / max(float(np.median(shares)), 1e-6)
+    return min(max(16 * round(side / 16), SIZES[0]), SIZES[1])
+
+
+def _shares(one: Instance, shape: tuple[int, ...]) -> list[float]:
+    """Return the side of each part of ``one``, as a share of the picture's: a mask may hold many objects."""
+    boxes = [one.box]
+    if one.mask is not None:
+        parts, _ = ndimage.label(one.mask)
+        counts = np.bincount(parts.ravel(), minlength=2)[1:]
+        held = zip(ndimage.find_objects(parts), counts, strict=False)
+        crumb = 0.1 * counts.max()
+        boxes = [(x.start, y.start, x.stop, y.stop) for (y, x), count in held if count >= crumb]
+    return [math.sqrt((x2 - x1) * (y2 - y1) / (shape[0] * shape[1])) for x1, y1, x2, y2 in boxes]
 
 
 def load_picture_model(path: Path | str) -> PictureModel:
@@ -203,7 +247,9 @@ def picture_task_learning(
     model = adapt_pictures(metalearner, _pictures(train_data, train_labels, kind, "train_labels"))
     predictions, accuracy = model.predict(list(test_data)), None
     if test_labels is not None:
-        truth = targets(_pictures(test_data, test_labels, kind, "test_labels"), model.classes, SIZE, kind)
+        truth = targets(
+            _pictures(test_data, test_labels, kind, "test_labels"), model.classes, model.size, kind
+        )
         outputs = torch.cat([model.outputs([image]) for image in test_data])
         accuracy = float(score(outputs, Examples(outputs, truth.to(outputs.device))))
     return TaskResult(predictions, [one.scores for one in predictions], accuracy, model)

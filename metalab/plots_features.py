@@ -13,14 +13,16 @@ from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
 from metalab.embeddings import Embedding
-from metalab.inspection import Stage, TaskView
-from metalab.palette import INK, RIGHT, WRONG, class_colours
+from metalab.inspection import BACKGROUND, Stage, TaskView
+from metalab.palette import GROUND, INK, RIGHT, WRONG, class_colours
 from metalab.plots import plain
 
 Colour = Literal["class", "correctness", "confidence"]
 _SYMBOLS = {"support": "diamond", "right": "circle", "wrong": "x"}
 _WORDS = {"support": "support example", "right": "query, right", "wrong": "query, wrong"}
 _METHODS = {"umap": "UMAP", "tsne": "t-SNE", "pca": "PCA"}
+CROWD = 200
+"""Points of a stage from which on they are smaller, so that they do not hide each other."""
 _NO_AXIS: dict[str, Any] = {"showgrid": False, "zeroline": False, "showticklabels": False, "ticks": ""}
 _BETWEEN = 8
 """Pictures drawn from one stage to the next where plotly cannot move points by itself (3-D)."""
@@ -142,6 +144,8 @@ def stage_points(
     # A symbol cannot turn into another while it moves: there the wrong ones are pale.
     symbols = {**_SYMBOLS, "wrong": "circle"} if moving else _SYMBOLS
     pale = {"support": 1.0, "right": 0.9, "wrong": 0.3 if moving and colour == "class" else 0.9}
+    line = 0.75 if len(roles) > CROWD else 1.5
+    sizes = (4, 7) if solid else (5, 8) if len(roles) > CROWD else (8, 13)  # query, support
     traces = []
     for number in range(len(view.classes)):
         chosen = np.flatnonzero(view.labels == number)
@@ -149,16 +153,14 @@ def stage_points(
         marker: dict[str, Any] = {
             "color": colours[chosen].tolist(),
             "symbol": [symbols[role] for role in roles[chosen]],
-            "size": [
-                (7 if solid else 13) if role == "support" else (4 if solid else 8) for role in roles[chosen]
-            ],
+            "size": [sizes[role == "support"] for role in roles[chosen]],
         }
         if colour == "confidence":
             marker["coloraxis"] = "coloraxis"
         if not solid:  # in 3-D both would have to be one number
             marker["opacity"] = [pale[role] for role in roles[chosen]]
             marker["line"] = {
-                "width": [1.5 if role == "support" else 0 for role in roles[chosen]],
+                "width": [line if role == "support" else 0 for role in roles[chosen]],
                 "color": INK,
             }
         places = dict(zip("xyz", coordinates[chosen].T, strict=False))
@@ -178,10 +180,17 @@ def stage_points(
     return traces
 
 
+def colours_of(view: TaskView) -> list[str]:
+    """Return a colour a class: of places in pictures those that the classes have there, grey for the rest."""
+    if view.classes[0] == BACKGROUND:
+        return [GROUND, *class_colours(len(view.classes) - 1)]
+    return class_colours(len(view.classes))
+
+
 def _colours(view: TaskView, stage: Stage, roles: NDArray[Any], colour: Colour) -> NDArray[Any]:
     """Return the colour of each point: names, or for confidence numbers 0..1 (a support example is sure)."""
     if colour == "class":
-        return np.array(class_colours(len(view.classes)))[view.labels]
+        return np.array(colours_of(view))[view.labels]
     if colour == "correctness":
         tones = {"support": INK, "right": RIGHT, "wrong": WRONG}
         return np.array([tones[role] for role in roles])
@@ -201,11 +210,13 @@ def legend(
     if colour == "class":
         entries = [
             (html.escape(name), tone, "circle", f"class {number}")
-            for number, (name, tone) in enumerate(
-                zip(view.classes, class_colours(len(view.classes)), strict=True)
-            )
+            for number, (name, tone) in enumerate(zip(view.classes, colours_of(view), strict=True))
         ]
-    entries += [(_WORDS[role], tones[role], symbol, role) for role, symbol in _SYMBOLS.items()]
+    # Hollow where the colour says the class: a filled grey dot would be taken for the background.
+    hollow = {"support": "-open", "right": "-open"} if colour == "class" else {}
+    entries += [
+        (_WORDS[role], tones[role], symbol + hollow.get(role, ""), role) for role, symbol in _SYMBOLS.items()
+    ]
     if moving:
         faint = "rgba(136,136,136,0.3)" if colour == "class" else tones["wrong"]
         entries[-1] = (_WORDS["wrong"], faint, "circle", "wrong")

@@ -16,13 +16,16 @@ from plotly.subplots import make_subplots
 from scipy.ndimage import binary_erosion
 
 from metalab.data.annotation import Instance, Picture
-from metalab.palette import INK, OTHER, class_colours
+from metalab.palette import INK, class_colours
 from metalab.plots import plain
 
 SIDE = 384
 """Longer side of a picture as it is drawn: small ones are enlarged, so that lines stay thin."""
 FILLED, LINE = 0.45, 3
 """How much of a mask's colour covers the picture, and the width of outlines and boxes in pixels."""
+
+TOLD = 3
+"""Scores of one class that are told in words; all stand at the boxes."""
 
 RGB = NDArray[np.uint8]
 
@@ -60,7 +63,8 @@ def described(picture: Picture, scores: Sequence[float] | None = None) -> str:
     parts = []
     for label, sure in found.items():
         count = f"{len(sure)} × " if len(sure) > 1 else ""
-        parts.append(f"{count}{label}" + (f" ({', '.join(sure)})" if all(sure) else ""))
+        told = ", ".join(sure[:TOLD]) + (" …" if len(sure) > TOLD else "")
+        parts.append(f"{count}{label}" + (f" ({told})" if all(sure) else ""))
     return "; ".join(parts) or "nothing"
 
 
@@ -91,19 +95,6 @@ def picture_grid(images: Sequence[RGB], titles: Sequence[str], columns: int = 2)
     figure.update_xaxes(**hidden)
     figure.update_yaxes(**hidden)
     return plain(figure, 60 + 300 * max(rows, 1))
-
-
-def as_in_pictures(figure: go.Figure, way: int) -> go.Figure:
-    """Give a figure of places the colours that its ``way`` classes have in pictures; the ground is grey.
-
-    Its traces are those of :mod:`metalab.plots_features`, of a view whose first class is the ground.
-    """
-    colours = dict(enumerate([OTHER, *class_colours(way)]))
-    for trace in figure.data:
-        kind, _, number = (trace.legendgroup or "").partition(" ")
-        if kind == "class":
-            trace.marker.color = colours[int(number)]
-    return figure
 
 
 def _pixels(one: Instance) -> int:

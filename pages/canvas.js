@@ -3,7 +3,6 @@
 // are lists of points [x, y] in 0..1.
 
 const PEN = 0.06; // share of the pad, as metalab.drawing.PEN
-const KEYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 export default function ({ parentElement, data, setStateValue }) {
   const board = parentElement.querySelector(".board");
@@ -102,11 +101,7 @@ function pad(board, name, read, write) {
     paint();
     board.send();
   }
-  const place = (event) => {
-    const box = canvas.getBoundingClientRect();
-    const share = (value) => Math.round(1000 * Math.min(1, Math.max(0, value))) / 1000;
-    return [share((event.clientX - box.left) / box.width), share((event.clientY - box.top) / box.height)];
-  };
+  const place = (event) => placeOn(canvas, event);
   canvas.addEventListener("pointerdown", (event) => {
     if (event.button) return;
     canvas.setPointerCapture(event.pointerId);
@@ -145,20 +140,4 @@ function pad(board, name, read, write) {
   box.append(canvas, tools);
   requestAnimationFrame(paint); // the colour is known once the board is on the page
   return box;
-}
-
-function button(text, label, action) {
-  const made = element("button", "", text);
-  made.type = "button";
-  made.title = label;
-  made.setAttribute("aria-label", label);
-  made.addEventListener("click", action);
-  return made;
-}
-
-function element(tag, className = "", text = "") {
-  const made = document.createElement(tag);
-  made.className = className;
-  made.textContent = text;
-  return made;
 }

@@ -12,7 +12,7 @@ _board = st.components.v2.component(
     "metalab_board",
     html="<div class='board'></div>",
     css=(_FOLDER / "canvas.css").read_text(),
-    js=(_FOLDER / "canvas.js").read_text(),
+    js="\n".join((_FOLDER / name).read_text() for name in ("elements.js", "canvas.js")),
 )
 
 

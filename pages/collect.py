@@ -8,13 +8,17 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from metalab.data.archives import ENDINGS
-
 if TYPE_CHECKING:
     from metalab.data.reading import ImageSet
 
 ZIP, ONE_BY_ONE, PATH, SAMPLE = "A zip", "Class by class", "A path on the server", "Sample photos"
-KINDS = sorted(ending.removeprefix(".") for ending in ENDINGS)
+
+
+def kinds() -> list[str]:
+    """Return the endings of image files. Asked late: a page is drawn before the engine is read."""
+    from metalab.data.archives import ENDINGS
+
+    return sorted(ending.removeprefix(".") for ending in ENDINGS)
 
 
 @st.cache_resource(show_spinner="Reading the images …", max_entries=4)
@@ -101,7 +105,7 @@ def class_by_class() -> tuple[str, ImageSet] | None:
             with column.container(border=True):
                 name = st.text_input("Class", f"class {place + 1}", key=f"own-name-{place}").strip()
                 dropped = st.file_uploader(
-                    "Images", type=KINDS, accept_multiple_files=True, key=f"own-files-{place}"
+                    "Images", type=kinds(), accept_multiple_files=True, key=f"own-files-{place}"
                 )
                 found = [(file.name, file.getvalue()) for file in dropped]
                 if st.toggle("Camera", key=f"own-camera-{place}"):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from pages.collect import KINDS
+from pages.collect import kinds
 from pages.common import errors_in_place
 from pages.labelling import Labelled, labelled_of, labeller, picture_of
 
@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 MOST = 12  # pictures: each is sent to the browser
 SAMPLE = 7  # number of a task of embedded scenes
 HOW = {
-    "masks": "Paint over each object with the brush. Rough is fine; what you leave bare is the ground.",
-    "boxes": "Drag a box around each object, from one corner to the opposite one.",
+    "masks": "Paint over each object with the brush. Rough is fine; what you leave bare is background.",
+    "boxes": "Drag a box around each object, from one corner to the opposite one. Drag a box to move it, a "
+    "corner of it to resize it.",
 }
 
 
@@ -38,7 +39,7 @@ def _label(kind: Target) -> None:
         found = [st.session_state.pop(f"labelled-{one}", None) for one in HOW]
         if any(found):  # it goes with the pictures that were taken away
             st.rerun()
-        st.caption("For example three photos of your desk with the same mug on two of them. Or try it with")
+        st.caption("For example three photos of your desk with the same mug on two of them. Or try it with:")
         st.button("Sample pictures", icon=":material/shapes:", on_click=_sample)
         return
     st.session_state.setdefault("label-names", st.session_state.get("label-names-kept", "object"))
@@ -60,30 +61,37 @@ def _label(kind: Target) -> None:
 
 def _adapt(kind: Target, pictures: list[Picture], classes: list[str]) -> None:
     """Say what is still missing, else offer to adapt to the labels."""
+    from metalab.errors import DataError
     from metalab.labelling import require_labels
     from metalab.own_pictures import PictureTask, task_key
 
     support = [picture for picture in pictures if picture.instances]
     query = [picture for picture in pictures if not picture.instances]
+    missing = "" if support else "Nothing is labelled yet: one picture is enough to begin."
+    if support:
+        try:
+            require_labels(support, classes)
+        except DataError as error:
+            missing = f"Something is missing: {error}"
     row = st.columns([1, 3], vertical_alignment="center")
     pressed = row[0].button(
-        "Adapt to these labels", type="primary", icon=":material/bolt:", disabled=not support, width="stretch"
+        "Adapt to these labels",
+        type="primary",
+        icon=":material/bolt:",
+        disabled=bool(missing),
+        width="stretch",
     )
-    if not support:
-        row[1].caption("Nothing is labelled yet: one picture is enough to begin.")
-        return
     task = PictureTask(support, query, classes, known=False)
     before = st.session_state.get(f"labelled-{kind}")
-    words = (
+    words = missing or (
         f"**{len(support)} of {len(pictures)} pictures labelled**; the model searches the other {len(query)}."
     )
-    if not query:
+    if not missing and not query:
         words = "**All pictures are labelled**: bring new ones below to search."
     if before is not None and task_key(before) != task_key(task) and not pressed:
         words += " What follows is of earlier labels."
     row[1].caption(words)
     if pressed:
-        require_labels(support, classes)
         st.session_state[f"labelled-{kind}"] = task
         st.rerun()
 
@@ -114,7 +122,7 @@ def _pictures() -> list[Labelled]:
 
     st.file_uploader(
         "Pictures to label",
-        type=KINDS,
+        type=kinds(),
         accept_multiple_files=True,
         key=key,
         on_change=take,

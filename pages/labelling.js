@@ -1,7 +1,7 @@
 // Labelling pictures: boxes by dragging, masks by brush. Python gets {drawn: {picture: {boxes, strokes}},
 // shown: picture} after every change: a box is [class, x, y, x, y], a stroke [class, width, [[x, y], ...]],
-// places in 0..1 of the picture, -1 the eraser. No image ever goes back. Python puts labelling_draw.js and
-// labelling_board.js before this file.
+// places in 0..1 of the picture, -1 the eraser. No image ever goes back. Python puts the other labelling_*.js
+// before this file.
 
 const SIZES = { S: 0.025, M: 0.06, L: 0.13 }; // brushes, as shares of the picture's longer side
 
@@ -28,6 +28,7 @@ function build(root, data) {
     if (keep) (tool.past[held.shown + field] ??= []).push(read());
     held.drawn[held.shown] = { ...held.drawn[held.shown], [field]: next };
     board.redraw();
+    away.disabled = !board.picked();
     say();
     root.send();
   }
@@ -36,7 +37,9 @@ function build(root, data) {
     Object.assign(tool, { number, erase: false });
     mark();
   };
-  const board = makeBoard({ boxes, classes: data.classes, tool, read, write, undo, choose });
+  const onPick = (any) => (away.disabled = !any);
+  const away = button("Delete box", "Take the chosen box away (key Delete)", () => board.remove());
+  const board = makeBoard({ boxes, classes: data.classes, tool, read, write, undo, choose, onPick });
 
   const chips = element("div", "chips");
   data.classes.forEach((one, number) => {
@@ -46,15 +49,16 @@ function build(root, data) {
     chip.append(swatch, one.name);
     chips.append(chip);
   });
-  const eraser = button("Eraser", boxes ? "Click a box to take it away" : "Rub out", () => {
+  const eraser = button("Eraser", "Rub out", () => {
     tool.erase = !tool.erase;
     mark();
   });
-  chips.append(eraser);
+  if (boxes) tool.erase = false;
+  else chips.append(eraser);
   const tools = element("div", "tools");
   const sizes = boxes ? [] : Object.keys(SIZES).map((name) => sized(name));
   tools.append(
-    ...sizes,
+    ...(boxes ? [away] : sizes),
     button("↶ Undo", "Undo the last change of this picture", undo),
     button("✕ Clear", "Take all labels off this picture", () => read().length && write([])),
   );
@@ -110,20 +114,4 @@ function build(root, data) {
   board.open(data.pictures.find((one) => one.id === held.shown));
   say();
   mark();
-}
-
-function button(text, label, action) {
-  const made = element("button", "", text);
-  made.type = "button";
-  made.title = label;
-  made.setAttribute("aria-label", label);
-  made.addEventListener("click", action);
-  return made;
-}
-
-function element(tag, className = "", text = "") {
-  const made = document.createElement(tag);
-  made.className = className;
-  made.textContent = text;
-  return made;
 }

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from metalab.data.labelled import Target
 
 _FOLDER = Path(__file__).parent
-_SCRIPTS = ("labelling_draw.js", "labelling_board.js", "labelling.js")
+_SCRIPTS = ("elements.js", "labelling_draw.js", "labelling_boxes.js", "labelling_board.js", "labelling.js")
 _labeller = st.components.v2.component(
     "metalab_labeller",
     html="<div class='labeller'></div>",

@@ -1,16 +1,15 @@
 // The picture that is labelled: a canvas for mouse, pen, finger and keys.
 
-const KEYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
-const SMALLEST = 0.012; // a shorter drag is a slip of the hand
 const FINEST = 0.004; // finer steps are hardly seen
 
 /** `read` and `write` give and take the labels of the picture shown; `tool` is what the hand holds. */
-function makeBoard({ boxes, classes, tool, read, write, undo, choose }) {
+function makeBoard({ boxes, classes, tool, read, write, undo, choose, onPick }) {
   const canvas = element("canvas");
   const context = canvas.getContext("2d");
   const layer = document.createElement("canvas"); // strokes, opaque
   const image = new Image();
-  let now = null; // what is being drawn
+  let now = null; // the stroke that is being painted, or how a box changes under the hand: see labelling_boxes.js
+  let chosen = null; // the box that shows handles
   let cursor = null; // where the brush is: that of the mouse, or of the keys
   let byKeys = false;
 
@@ -20,12 +19,25 @@ function makeBoard({ boxes, classes, tool, read, write, undo, choose }) {
     context.globalAlpha = 0.55;
     context.drawImage(layer, 0, 0);
     context.globalAlpha = 1;
-    const framed = boxes ? [...read(), ...(now ? [now] : [])] : [];
-    for (const box of framed) if (classes[box[0]]) drawBox(context, classes[box[0]], box);
-    if (!cursor) return;
+    if (boxes) paintBoxes();
+    if (!cursor || (boxes && !byKeys && canvas.style.cursor)) return; // a hand that moves a box draws none
     const radius = boxes ? 9 : Math.max(4, (tool.width * LONG) / 2);
     drawBrush(context, cursor, radius, tool.erase ? "#333" : classes[tool.number].colour, byKeys);
   }
+  function paintBoxes() {
+    const framed = read().filter((box) => classes[box[0]] && box !== now?.old);
+    if (now) framed.push(now.box);
+    for (const box of framed) drawBox(context, classes[box[0]], box);
+    const shown = now?.box ?? picked();
+    if (shown && classes[shown[0]]) drawHandles(context, classes[shown[0]].colour, shown);
+  }
+  /** The chosen box, if it is still there: undoing may have taken it away. */
+  const picked = () => read().find((box) => box === chosen) ?? null;
+  function pick(box) {
+    chosen = box;
+    onPick(picked() !== null);
+  }
+  const visible = () => read().filter((box) => classes[box[0]]);
   function redraw() {
     layer.width = canvas.width; // clears it
     layer.height = canvas.height;
@@ -33,14 +45,19 @@ function makeBoard({ boxes, classes, tool, read, write, undo, choose }) {
     for (const stroke of strokes) paintStroke(layer, classes, stroke);
     paint();
   }
-  function begin([x, y]) {
-    if (boxes && tool.erase) return remove(x, y);
-    now = boxes ? [tool.number, x, y, x, y] : [tool.erase ? -1 : tool.number, tool.width, [[x, y]]];
-    if (!boxes) paintStroke(layer, classes, now);
+  /** Press at a place: grab a corner of the chosen box, else the box there, else begin a new one. */
+  function begin(at, reach, anew) {
+    if (boxes) {
+      now = (!anew && (grabCorner(picked(), at, reach) ?? grabBox(visible(), at))) || newBox(tool.number, at);
+      pick(now.old);
+    } else {
+      now = [tool.erase ? -1 : tool.number, tool.width, [at]];
+      paintStroke(layer, classes, now);
+    }
     paint();
   }
   function move([x, y]) {
-    if (boxes) now.splice(3, 2, x, y);
+    if (boxes) now.box = now.to(x, y);
     else {
       const [lastX, lastY] = now[2].at(-1);
       if (Math.hypot(x - lastX, y - lastY) < FINEST) return;
@@ -53,35 +70,48 @@ function makeBoard({ boxes, classes, tool, read, write, undo, choose }) {
     if (!now) return;
     const thing = now;
     now = null;
-    const slip = boxes && Math.min(Math.abs(thing[3] - thing[1]), Math.abs(thing[4] - thing[2])) < SMALLEST;
-    if (slip) paint();
-    else write([...read(), thing]);
+    if (!boxes) write([...read(), thing]);
+    else if (isSlip(thing)) paint();
+    else {
+      chosen = thing.box; // before it is written, which says what is chosen
+      write(thing.old ? read().map((box) => (box === thing.old ? thing.box : box)) : [...read(), thing.box]);
+    }
   }
   function cancel() {
     now = null;
     redraw();
   }
-  function remove(x, y) {
-    const area = (box) => Math.abs((box[3] - box[1]) * (box[4] - box[2]));
-    const inside = ([, x1, y1, x2, y2]) => (x - x1) * (x - x2) <= 0 && (y - y1) * (y - y2) <= 0;
-    const hit = read().filter(inside).sort((one, other) => area(one) - area(other))[0];
-    if (hit) write(read().filter((box) => box !== hit));
+  /** Take the chosen box away, else what was labelled last. */
+  function remove() {
+    now = null;
+    const gone = picked() ?? read().at(-1);
+    if (gone) write(read().filter((thing) => thing !== gone));
   }
-  function place(event) {
+  /** Show by the pointer what pressing here would do. */
+  function hint(at, reach, anew) {
+    const corner = !anew && grabCorner(picked(), at, reach);
+    canvas.style.cursor = corner ? corner.cursor : !anew && boxAt(visible(), at) ? "move" : "";
+  }
+  /** How near to a corner is near enough, as shares of the two sides: a finger is less exact than a mouse. */
+  function reachOf(type) {
     const box = canvas.getBoundingClientRect();
-    const share = (value) => Math.round(10000 * Math.min(1, Math.max(0, value))) / 10000;
-    return [share((event.clientX - box.left) / box.width), share((event.clientY - box.top) / box.height)];
+    const pixels = type === "touch" ? 24 : 11;
+    return [pixels / box.width, pixels / box.height];
   }
+  const place = (event) => placeOn(canvas, event);
   canvas.addEventListener("pointerdown", (event) => {
     if (event.button || now) return;
     canvas.setPointerCapture(event.pointerId);
     byKeys = false;
-    begin(place(event));
+    begin(place(event), reachOf(event.pointerType), event.shiftKey);
   });
   canvas.addEventListener("pointermove", (event) => {
     cursor = event.pointerType === "touch" ? null : place(event);
     byKeys = false;
-    if (!now || !canvas.hasPointerCapture(event.pointerId)) return paint();
+    if (!now || !canvas.hasPointerCapture(event.pointerId)) {
+      if (boxes) hint(place(event), reachOf(event.pointerType), event.shiftKey);
+      return paint();
+    }
     for (const part of event.getCoalescedEvents?.() ?? []) move(place(part));
     move(place(event));
   });
@@ -109,11 +139,9 @@ function makeBoard({ boxes, classes, tool, read, write, undo, choose }) {
       cursor ??= [0.5, 0.5];
       byKeys = true;
       if (now) end();
-      else begin(cursor);
-    } else if (event.key === "Delete" || event.key === "Backspace") {
-      now = null;
-      if (read().length) write(read().slice(0, -1));
-    } else if (event.key === "Escape") cancel();
+      else begin(cursor, reachOf("keys"), event.shiftKey);
+    } else if (event.key === "Delete" || event.key === "Backspace") remove();
+    else if (event.key === "Escape") cancel();
     else if (event.key === "z" && (event.ctrlKey || event.metaKey)) now ? cancel() : undo();
     else if (number >= 0 && number < classes.length) choose(number);
     else return;
@@ -126,19 +154,22 @@ function makeBoard({ boxes, classes, tool, read, write, undo, choose }) {
 
   function open(one) {
     now = null;
+    pick(null);
     const scale = LONG / Math.max(one.width, one.height);
     canvas.width = Math.round(one.width * scale);
     canvas.height = Math.round(one.height * scale);
     canvas.style.maxWidth = `calc(62vh * ${one.width / one.height})`; // all of it in sight
     canvas.style.aspectRatio = `${one.width} / ${one.height}`;
-    const how = boxes ? ["drag boxes", "sets a corner"] : ["paint", "puts the brush down or lifts it"];
+    const how = boxes
+      ? ["drag boxes, or drag one to move it,", "takes hold of a corner or a box and lets go, with Shift draws"]
+      : ["paint", "puts the brush down or lifts it"];
     canvas.setAttribute(
       "aria-label",
       `${one.name}: ${how[0]} with mouse, pen or finger. Keys: arrows move, space ${how[1]}, ` +
-        "Delete takes the last one away, numbers choose the class.",
+        `Delete takes the ${boxes ? "chosen or " : ""}last one away, numbers choose the class.`,
     );
     image.src = one.url;
     redraw();
   }
-  return { canvas, paint, redraw, open };
+  return { canvas, paint, redraw, open, remove, picked };
 }

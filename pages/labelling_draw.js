@@ -17,25 +17,47 @@ function paintStroke(layer, classes, stroke, from = 0) {
   pen.stroke();
 }
 
+/** Return how many pixels of the canvas are one on the screen, so that names are read on a phone. */
+function unitOf(canvas) {
+  return canvas.clientWidth ? canvas.width / canvas.clientWidth : 1;
+}
+
 /** Draw a box with the name of its class; the white around it shows on any ground. */
 function drawBox(context, one, [, x1, y1, x2, y2]) {
   const { width, height } = context.canvas;
   const place = [Math.min(x1, x2) * width, Math.min(y1, y2) * height];
   const size = [Math.abs(x2 - x1) * width, Math.abs(y2 - y1) * height];
-  for (const [line, colour] of [[8, "#fff"], [5, one.colour]]) {
-    context.lineWidth = line;
+  const unit = unitOf(context.canvas);
+  for (const [line, colour] of [[5, "#fff"], [3, one.colour]]) {
+    context.lineWidth = line * unit;
     context.strokeStyle = colour;
     context.strokeRect(...place, ...size);
   }
-  context.font = "600 24px sans-serif";
-  const top = place[1] >= 32 ? place[1] - 32 : place[1];
+  context.font = `600 ${14 * unit}px sans-serif`;
+  const [tall, left, line] = [19 * unit, place[0] + 4 * unit, 14 * unit];
+  const top = place[1] >= tall ? place[1] - tall : place[1];
   context.fillStyle = one.colour;
-  context.fillRect(place[0], top, context.measureText(one.name).width + 14, 32);
+  context.fillRect(place[0], top, context.measureText(one.name).width + 8 * unit, tall);
   context.fillStyle = "#fff";
   context.strokeStyle = "#0009";
-  context.lineWidth = 3;
-  context.strokeText(one.name, place[0] + 7, top + 24);
-  context.fillText(one.name, place[0] + 7, top + 24);
+  context.lineWidth = 2 * unit;
+  context.strokeText(one.name, left, top + line);
+  context.fillText(one.name, left, top + line);
+}
+
+/** Draw a handle on each corner of the chosen box. */
+function drawHandles(context, colour, [, x1, y1, x2, y2]) {
+  const { width, height } = context.canvas;
+  const unit = unitOf(context.canvas);
+  const side = 11 * unit;
+  context.lineWidth = 2 * unit;
+  context.strokeStyle = colour;
+  context.fillStyle = "#fff";
+  for (const [x, y] of [[x1, y1], [x2, y1], [x1, y2], [x2, y2]]) {
+    const place = [x * width - side / 2, y * height - side / 2, side, side];
+    context.fillRect(...place);
+    context.strokeRect(...place);
+  }
 }
 
 /** Draw the brush at `place`; one that is moved by keys has a cross, to be found again. */

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from pages.collect import KINDS, content_name, read_singles
+from pages.collect import content_name, kinds, read_singles
 
 if TYPE_CHECKING:
     from metalab.data.reading import ImageSet
@@ -32,7 +32,7 @@ def _one_more(key: str, files: dict[str, list[tuple[str, bytes]]]) -> bool:
         row[0].text_input("Class", key=f"more-name-{key}", placeholder="a new name, or one of yours").strip()
     )
     dropped = row[1].file_uploader(
-        "Images to add", type=KINDS, accept_multiple_files=True, key=f"more-files-{key}"
+        "Images to add", type=kinds(), accept_multiple_files=True, key=f"more-files-{key}"
     )
     if dropped and not label:
         st.caption("Which class are they? Give its name.")

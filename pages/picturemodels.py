@@ -36,11 +36,10 @@ def outcome(key: str, which: str, version: float, _task: PictureTask) -> Outcome
 
     model = trained(which, version)
     adapted = adapt_task(model.metalearner, model.pretrained, _task)
-    names, images = [one.name for one in _task.query], [one.image for one in _task.query]
-    before, after = (one.predict(images, names, LEAST) for one in (adapted.before, adapted.after))
-    known = _task.known and bool(_task.query)
-    scores = (adapted.score(adapted.before), adapted.score(adapted.after)) if known else None
-    return Outcome(adapted, before, after, scores)
+    (before, first), (after, last) = (
+        adapted.judge(model, LEAST) for model in (adapted.before, adapted.after)
+    )
+    return Outcome(adapted, before, after, None if first is None or last is None else (first, last))
 
 
 @st.cache_resource(show_spinner="Looking at features …", max_entries=8)
@@ -51,10 +50,9 @@ def view_of(key: str, which: str, version: float, _adapted: Adapted) -> TaskView
 
 def choose_model(application: str) -> tuple[str, float] | None:
     """Return a model and the time of its file: the shipped one, or a run; None where there is none."""
-    from metalab.metalearners import get_metalearner
-    from metalab.own_pictures import trained_models
+    from metalab.comparison import models
 
-    found = trained_models(application)
+    found = models(application=application)
     if not found:
         st.info(f"There is no ready model for {application} here yet: train one.", icon=":material/info:")
         if st.button("Train one", icon=":material/play_arrow:", type="primary"):
@@ -62,10 +60,11 @@ def choose_model(application: str) -> tuple[str, float] | None:
             st.switch_page("pages/train.py")
         st.caption(f"Or on the command line: `python -m metalab train --application {application}`")
         return None
-    names = {key: words or get_metalearner(key).label for key, (words, _) in found.items()}
-    which = next(iter(names))
-    if len(names) > 1:
-        which = st.selectbox("Model", list(names), format_func=names.__getitem__, key=f"model-{application}")
+    which = next(iter(found))
+    if len(found) > 1:
+        which = st.selectbox(
+            "Model", list(found), format_func=lambda key: found[key][0], key=f"model-{application}"
+        )
     return which, found[which][1]
 
 

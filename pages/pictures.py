@@ -72,8 +72,10 @@ with errors_in_place():
         application = WHAT[chosen("What to do", list(WHAT), "pictures-what")]
     with right:
         where = chosen("Pictures from", list(WHERE), "pictures-where")
-    model = choose_model(application)
+    which = st.container()
     st.subheader("1 · Pictures")
+    with st.spinner("Starting …"), which:  # the first visit to a new server waits for PyTorch here
+        model = choose_model(application)
     task = picture_task(application, where) if model is not None else None
     if task is not None:
         from metalab.own_pictures import task_key

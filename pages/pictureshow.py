@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -70,7 +71,7 @@ def _figure(cell: Cell, classes: Sequence[str]) -> str:
 
 def support_cards(pictures: Sequence[Picture], classes: Sequence[str]) -> None:
     """Show the labelled pictures that the model learns from."""
-    cards([[(picture.name, picture, None)] for picture in pictures], classes, "support")
+    cards([[(PurePosixPath(one.name).name, one, None)] for one in pictures], classes, "support")
 
 
 def query_cards(adapted: Adapted, before: Sequence[Prediction], after: Sequence[Prediction]) -> None:
@@ -108,6 +109,12 @@ def metrics(adapted: Adapted, scores: tuple[float, float] | None) -> None:
         st.metric(
             "Time to adapt",
             f"{1000 * adapted.seconds:.0f} ms" if adapted.seconds < 1 else f"{adapted.seconds:.1f} s",
-            help="Reading the labelled pictures, once.",
+            help=f"Reading the labelled pictures, once. All pictures are looked at in {adapted.after.size}×"
+            f"{adapted.after.size} pixels"
+            + (
+                "."
+                if adapted.task.size
+                else ": there the labelled objects are as large as those of meta-training."
+            ),
             width="content",
         )

@@ -6,7 +6,6 @@ import hashlib
 import io
 from typing import TYPE_CHECKING
 
-import pandas as pd
 import streamlit as st
 
 from pages.labelhere import label_here
@@ -66,6 +65,8 @@ def _sample(application: str) -> PictureTask:
 
 
 def _files(application: str) -> PictureTask | None:
+    import pandas as pd
+
     from metalab.own_pictures import divide
 
     upload = st.file_uploader(
@@ -73,7 +74,8 @@ def _files(application: str) -> PictureTask | None:
         type="zip",
         key="pictures-zip",
         help="COCO (a JSON and images/), Pascal VOC (Annotations/ and JPEGImages/), or images/ and masks/ "
-        "with PNGs of class numbers. The layout is recognised.",
+        "with PNGs of class numbers, best with their names, one a line, in a classes.txt. The layout is "
+        "recognised.",
     )
     if upload is None:
         st.caption("COCO, Pascal VOC, or images with PNG masks. Some pictures teach, the others judge.")
@@ -89,7 +91,8 @@ def _files(application: str) -> PictureTask | None:
         done = {"skipped": "left out", "repaired": "repaired", "warning": "worth a look"}
         with st.expander(f"Remarks on the files: {len(found.notes)}", icon=":material/report:"):
             rows = [{"File": one.where, "What": one.what, "Done": done[one.action]} for one in found.notes]
-            st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch")
+            wide = {"What": st.column_config.TextColumn(width="large")}
+            st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch", column_config=wide)
     row = st.columns([4, 1, 1.4], vertical_alignment="bottom")
     often = sorted(sorted(counts, key=lambda name: -counts[name])[:CLASSES])
     chosen = row[0].multiselect(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from pages.collect import KINDS
+from pages.collect import kinds
 from pages.common import errors_in_place
 from pages.pictureshow import cards
 
@@ -32,7 +32,7 @@ def new_pictures(key: str, model: PictureModel, least: float) -> list[Prediction
     """Let the user bring new pictures, show what is found in each, and return it."""
     from metalab.own_pictures import surer
 
-    files = st.file_uploader("New pictures", type=KINDS, accept_multiple_files=True, key=f"new-{key}")
+    files = st.file_uploader("New pictures", type=kinds(), accept_multiple_files=True, key=f"new-{key}")
     found = []
     for file in files[:MOST]:
         with errors_in_place():

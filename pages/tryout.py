@@ -10,7 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from metalab import palette
-from pages.collect import KINDS
+from pages.collect import kinds
 from pages.common import errors_in_place, thumb
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def try_images(key: str, held: ImageSet, model: AdaptedModel) -> None:
     from metalab.data.reading import decode
 
     row = st.columns([3, 2])
-    dropped = row[0].file_uploader("New images", type=KINDS, accept_multiple_files=True, key=f"try-{key}")
+    dropped = row[0].file_uploader("New images", type=kinds(), accept_multiple_files=True, key=f"try-{key}")
     shot = None
     if row[1].toggle("Camera", key="try-camera"):
         shot = row[1].camera_input("Take a picture", key="try-shot")

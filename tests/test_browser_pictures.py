@@ -1,4 +1,4 @@
-"""Pictures in a real Chromium: a sampled task, and a box drawn by hand that becomes predictions."""
+"""Pictures in a real Chromium: a sampled task, labels drawn and changed by hand, and what is found."""
 
 from __future__ import annotations
 
@@ -132,3 +132,65 @@ def test_labels_by_keys_survive_another_page(address: str, page: Page) -> None:
         page.get_by_role("button", name="Download the results").click()
     assert download.value.suggested_filename == "results.zip"
     no_error(page)
+
+
+def finger(page: Page, box: dict[str, float], way: list[tuple[float, float]]) -> None:
+    """Drag a finger along ``way``, points in 0..1 of ``box``."""
+    session = page.context.new_cdp_session(page)
+    for number, (x, y) in enumerate(way):
+        point = {"x": box["x"] + x * box["width"], "y": box["y"] + y * box["height"]}
+        kind = "touchMove" if number else "touchStart"
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [point]})
+    session.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+
+
+def test_boxes_are_moved_resized_and_taken_away(address: str, page: Page) -> None:
+    errors = listen(page)
+    page.set_viewport_size(WIDE)
+    page.goto(f"{address}/pictures")
+    expect(page.get_by_text("Mean IoU after")).to_be_visible()
+    press(page, "Draw boxes")
+    press(page, "Label here")
+    page.get_by_test_id("stFileUploader").filter(has_text="Pictures to label").locator(
+        "input"
+    ).set_input_files({"name": "one.jpg", "mimeType": "image/jpeg", "buffer": jpeg((250, 200, 40), 40)})
+    canvas = page.locator(".labeller canvas")
+    expect(canvas).to_be_visible()
+    settled(page)
+    canvas.scroll_into_view_if_needed()
+    place = canvas.bounding_box()
+    assert place is not None
+
+    def box(number: int) -> list[float]:
+        drawn = "root => root.held.drawn[root.held.shown].boxes"
+        return page.locator(".labeller").evaluate(drawn)[number][1:]
+
+    away = page.get_by_role("button", name="Take the chosen box away")
+    expect(away).to_be_disabled()
+    drag(page, place, [(0.2, 0.2), (0.4, 0.5)])
+    drag(page, place, [(0.6, 0.6), (0.9, 0.9)])
+    expect(page.get_by_text("Boxes on this picture: 2 × object")).to_be_visible()
+    drag(page, place, [(0.3, 0.3), (0.4, 0.4)])  # inside the first one, which is chosen by it
+    assert box(0) == pytest.approx([0.3, 0.3, 0.5, 0.6], abs=0.01)
+    drag(page, place, [(0.3, 0.3), (0.25, 0.1)])  # by its upper left corner
+    assert sorted(box(0)) == pytest.approx([0.1, 0.25, 0.5, 0.6], abs=0.01)
+    finger(page, place, [(0.75, 0.75), (0.8, 0.8), (0.95, 0.95)])  # the other one, up to the edge
+    assert box(1) == pytest.approx([0.7, 0.7, 1, 1], abs=0.01)
+    finger(page, place, [(0.71, 0.71), (0.65, 0.65), (0.61, 0.61)])
+    assert sorted(box(1)) == pytest.approx([0.6, 0.6, 1, 1], abs=0.01)
+    settled(page)
+    shoot(page, "pictures-boxes-changed")
+    canvas.focus()
+    page.keyboard.press("Delete")
+    expect(page.get_by_text("Boxes on this picture: 1 × object")).to_be_visible()
+    assert min(box(0)) == pytest.approx(0.1, abs=0.01), "the chosen one is gone, not the other"
+    page.keyboard.press("Control+z")
+    expect(page.get_by_text("Boxes on this picture: 2 × object")).to_be_visible()
+    place = canvas.bounding_box()  # the page may have scrolled meanwhile
+    drag(page, place, [(0.3, 0.3), (0.3, 0.3)])
+    away.click()
+    expect(page.get_by_text("Boxes on this picture: 1 × object")).to_be_visible()
+    assert max(box(0)) == pytest.approx(1, abs=0.01)
+    expect(away).to_be_disabled()
+    no_error(page)
+    assert [one for one in errors if HARMLESS not in one] == []

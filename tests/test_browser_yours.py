@@ -37,6 +37,7 @@ def zipped(numbers: list[int]) -> bytes:
 
 
 def give(page: Page, label: str, name: str, kind: str, content: bytes, number: int = 0) -> None:
+    settled(page)  # a file given while the page is drawn anew may go to a field that is replaced
     page.get_by_test_id("stFileUploader").filter(has_text=label).nth(number).locator("input").set_input_files(
         {"name": name, "mimeType": kind, "buffer": content}
     )

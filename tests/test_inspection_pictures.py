@@ -41,7 +41,7 @@ def looked_at(method: str, way: int = 2) -> tuple[TaskView, Task, object]:
 )
 def test_every_stage_of_a_task(method: str, stages: int | None) -> None:
     view, task, (learner, pretrained) = looked_at(method)
-    assert view.classes == ["ground", "class 0", "class 1"]
+    assert view.classes == ["(background)", "class 0", "class 1"]
     assert view.stages[0].name == BEFORE
     assert stages is None or len(view.stages) == stages
     counts = np.bincount(view.labels[view.support], minlength=3)

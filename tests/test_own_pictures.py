@@ -38,12 +38,15 @@ def test_a_sampled_task_is_adapted_to_and_judged(application: str, tmp_path: Pat
     assert (len(found.task.support), len(found.task.query)) == (4, 4)
     assert found.after.size == 64
     for model in (found.before, found.after):
-        assert 0 <= found.score(model) <= 1
+        predictions, judged = found.judge(model)
+        assert judged is not None
+        assert 0 <= judged <= 1
+        assert [one.picture.name for one in predictions] == [one.name for one in found.task.query]
         assert len(model.predict([found.task.query[0].image])) == 1
     view = found.view()
-    assert view.classes == ["ground", *found.task.classes]
-    assert view.stages[-1].accuracy == pytest.approx(found.score(found.after), abs=1e-5)
-    assert view.stages[0].accuracy == pytest.approx(found.score(found.before), abs=1e-5)
+    assert view.classes == ["(background)", *found.task.classes]
+    assert view.stages[-1].accuracy == pytest.approx(found.judge(found.after)[1], abs=1e-5)
+    assert view.stages[0].accuracy == pytest.approx(found.judge(found.before)[1], abs=1e-5)
 
     # The script runs beside the saved model, in a process of its own.
     (tmp_path / "find.py").write_text(SCRIPT)

@@ -148,10 +148,10 @@ def test_labels_made_here_with_gaps(open_page: AppTest) -> None:
         "drawn": {first: {"boxes": [[0, 0.1, 0.1, 0.6, 0.6]]}},
     }
     app.text_input(key="label-names").set_value("mug, pen").run()
-    assert "1 of 2 pictures labelled" in said(app)
-    press(app, "Adapt to these labels")
     assert "nothing is labelled as 'pen' yet" in said(app)
+    assert next(one for one in app.button if one.label == "Adapt to these labels").disabled
     app.text_input(key="label-names").set_value("mug").run()
+    assert "1 of 2 pictures labelled" in said(app)
     press(app, "Adapt to these labels")
     app.run()
     assert "5 · Take it away" in said(app)

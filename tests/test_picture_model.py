@@ -15,7 +15,7 @@ from metalab.backbones import Pyramid, seeded_initialisation
 from metalab.boxes import corners_of
 from metalab.data.annotation import Instance, Picture
 from metalab.errors import DataError
-from metalab.picture_model import PictureModel, adapt_pictures, coco_results, mask_file
+from metalab.picture_model import SIZE, PictureModel, adapt_pictures, coco_results, fitting_size, mask_file
 
 
 def picture(left: int, mask: bool = True) -> Picture:
@@ -127,3 +127,16 @@ def test_onnx_says_the_same(name: str, tmp_path: Path) -> None:
             corners, scores = corners_of(outputs)
             wanted = torch.cat([scores[..., None], corners / model.size], -1)
         torch.testing.assert_close(torch.from_numpy(found), wanted, atol=1e-4, rtol=1e-4)
+
+
+def test_pictures_are_resized_so_that_objects_have_the_size_of_meta_training() -> None:
+    image = np.zeros((100, 200, 3), np.uint8)
+    boxes = [Instance("cat", (0, 0, 40, 20)), Instance("dog", (0, 0, 200, 100))]
+    assert fitting_size([Picture("p", image, boxes)], ["cat"]) == 144, "28 pixels are a fifth of it"
+    assert fitting_size([Picture("p", image, boxes)], ["dog"]) == 64, "not smaller"
+    mask = np.zeros((100, 200), bool)
+    mask[10:30, 10:50] = mask[70:90, 150:190] = mask[50, 100] = True  # two objects and a crumb
+    assert fitting_size([Picture("p", image, [Instance("cat", (10, 10, 190, 90), mask)])], ["cat"]) == 144
+    tiny = Instance("cat", (0, 0, 2, 2))
+    assert fitting_size([Picture("p", image, [tiny])], ["cat"]) == 256, "not larger"
+    assert fitting_size([Picture("p", image, [Instance("cat", tiny.box, mask & False)])], ["cat"]) == SIZE

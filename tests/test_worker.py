@@ -57,7 +57,7 @@ def test_runs_of_pictures_to_the_end(application: str) -> None:
     assert evaluation["metric"] == {"segmentation": "mean IoU", "detection": "AP50"}[application]
     assert len(evaluation["rows"]) == 1 + len(APPLICATIONS[application].baselines)
     view = TaskView.from_arrays(run.read_arrays("view"), run.read_json("view"))
-    assert view.classes[0] == "ground"
+    assert view.classes[0] == "(background)"
     assert [stage.name for stage in view.stages] == ["pre-trained", "adapted"]
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import math
+import struct
 import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,7 +84,12 @@ def _font() -> tuple[Path, ImageFont.FreeTypeFont]:
 
 def _codes() -> list[int]:
     with TTFont(_font()[0], lazy=True) as font:
-        coloured, table = font["COLR"].ColorLayers, font.getBestCmap()
+        # All that is asked of COLR is which glyphs it colours (version 0: a header, then for each the glyph,
+        # its first layer, and how many): decoding all layers as well would take a second.
+        colr = font.reader["COLR"]
+        count, start = struct.unpack(">HL", colr[2:8])
+        glyphs = np.frombuffer(colr, ">u2", 3 * count, start)[::3]
+        coloured, table = set(font.getGlyphNameMany(glyphs.tolist())), font.getBestCmap()
     return [code for code in sorted(table) if table[code] in coloured and _is_thing(code)]
 
 

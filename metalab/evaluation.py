@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -21,7 +21,7 @@ from metalab.execution import task_runner
 from metalab.metalearners import MetaLearner
 from metalab.metalearners.base import score
 from metalab.progress import Progress
-from metalab.tasks import Split, Task, TaskShape, TaskSource, task_list
+from metalab.tasks import Examples, Split, Task, TaskShape, TaskSource, task_list
 
 TEST_SEED = 2_000_003
 """Seed of the fixed held-out tasks: every method and every run meets the same ones."""
@@ -141,23 +141,27 @@ def measure(
     n_tasks: int,
     split: Split,
     device: torch.device,
+    judge: Callable[[Tensor, Examples], Tensor] = score,
 ) -> Iterator[Progress | dict[str, np.ndarray]]:
-    """Yield progress, last the accuracy of each method on each task (n_tasks,), the same tasks for all."""
-    results: dict[str, list[float]] = {name: [] for name in methods}
+    """Yield progress, last the accuracy of each method on each task (n_tasks,), the same tasks for all.
+
+    ``judge`` turns outputs and query examples into that number, or into several (k,): then (n_tasks, k).
+    """
+    results: dict[str, list[Any]] = {name: [] for name in methods}
     total, started = len(methods) * n_tasks, time.monotonic()
     # One BLAS thread a task: with two on two cores, logistic regression took ten times as long.
     with threadpool_limits(1), task_runner("threads" if device.type == "cpu" else "loop", device) as runner:
-        for at, (name, measured) in enumerate(methods.items()):
-            number = 0
-            for batch in task_list(source, n_tasks, split, shape, TEST_SEED, device):
+        done = 0
+        # Methods within batches: drawing scenes costs as much as a quick method does.
+        for batch in task_list(source, n_tasks, split, shape, TEST_SEED, device):
+            for name, measured in methods.items():
 
-                def one(item: tuple[int, Task], method: Method = measured.run) -> float:
+                def one(item: tuple[int, Task], method: Method = measured.run) -> Any:
                     with torch.no_grad():
-                        return score(method(item[1], item[0]), item[1].query).item()
+                        return judge(method(item[1], item[0]), item[1].query).tolist()
 
-                results[name] += runner.map(one, enumerate(batch, number))
-                number += len(batch)
-                done = at * n_tasks + number
+                results[name] += runner.map(one, enumerate(batch, len(results[name])))
+                done += len(batch)
                 rate = done / (time.monotonic() - started)
                 yield Progress(
                     "evaluate", done, total, rate=rate, eta=(total - done) / rate, message=measured.label

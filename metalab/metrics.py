@@ -25,6 +25,11 @@ def ground_iou(outputs: Tensor, masks: Tensor) -> Tensor:
     return _mean_known(*_overlaps(merged, masks.clamp(max=1), range(2)))
 
 
+def mask_scores(outputs: Tensor, masks: Tensor) -> dict[str, float]:
+    """Return the mean IoU and FB-IoU, 0..1, of one task; arguments as :func:`mean_iou`."""
+    return {"mean IoU": float(mean_iou(outputs, masks)), "FB-IoU": float(ground_iou(outputs, masks))}
+
+
 def _overlaps(outputs: Tensor, masks: Tensor, classes: range) -> tuple[Tensor, Tensor]:
     predicted, counts = outputs.argmax(1), masks >= 0
     both, either = [], []
@@ -47,7 +52,7 @@ def average_precision(outputs: Tensor, boxes: Tensor) -> Tensor:
 
 
 def coco_scores(outputs: Tensor, boxes: Tensor) -> dict[str, float]:
-    """Return COCO's AP (IoU 0.5 to 0.95), AP50 and AR (100 boxes a picture), 0..1, of one task's pictures.
+    """Return COCO's AP50, AP (IoU 0.5 to 0.95) and AR (100 boxes a picture), 0..1, of one task's pictures.
 
     ``outputs`` (n, way, 5, ·, ·) as :func:`metalab.boxes.decode_boxes` takes them; ``boxes`` (n, most, 5).
     """
@@ -79,7 +84,7 @@ def coco_scores(outputs: Tensor, boxes: Tensor) -> dict[str, float]:
                 }
             )
     if not annotations or not results:
-        return {"AP": 0.0, "AP50": 0.0, "AR": 0.0}
+        return {"AP50": 0.0, "AP": 0.0, "AR": 0.0}
     truth = COCO(
         {
             "images": [{"id": i} for i in range(len(boxes))],
@@ -92,4 +97,4 @@ def coco_scores(outputs: Tensor, boxes: Tensor) -> dict[str, float]:
     judge.accumulate()
     judge.summarize()
     stats = np.clip(np.asarray(judge.stats, dtype=float), 0, 1)
-    return {"AP": float(stats[0]), "AP50": float(stats[1]), "AR": float(stats[8])}
+    return {"AP50": float(stats[1]), "AP": float(stats[0]), "AR": float(stats[8])}

@@ -10,6 +10,8 @@ from metalab.backbones import Pyramid, seeded_initialisation
 from metalab.data.scenes import SceneSource
 from metalab.metalearners import MetaLearner, metalearners
 from metalab.metalearners.base import score
+from metalab.metalearners.guided import box_loss
+from metalab.shipped import load_trained
 from metalab.tasks import Examples, Task, TaskShape, seeded
 
 APPLICATIONS = {"segmentation": "masks", "detection": "boxes"}
@@ -89,3 +91,14 @@ def test_other_sizes_work(name: str) -> None:
     large = torch.nn.functional.interpolate(one.query.x, (96, 128))
     found = made.predict(made.adapt(one.support, 1), large)
     assert tuple(found.shape[-2:]) in {(96, 128), (24, 32)}
+
+
+def test_anil_steps_lower_the_loss_on_pretrained_features() -> None:
+    made, one = create_metalearner("anil-boxes", load_trained("guided-boxes").pretrained), task("detection")
+    support = Examples(one.support.x.float(), one.support.y.float())
+    losses = [
+        float(box_loss(made.predict(state, support.x), support.y).detach())
+        for state in made.path(support, one.way).values()
+    ]
+    assert len(losses) == 6
+    assert losses == sorted(losses, reverse=True)

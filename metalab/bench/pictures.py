@@ -6,9 +6,11 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Collection
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from metalab.api import create_metalearner
 from metalab.applications import application
@@ -16,15 +18,18 @@ from metalab.backbones import Backbone
 from metalab.config import Config
 from metalab.data import create_source
 from metalab.errors import ConfigError
-from metalab.evaluation import Evaluation, Measured, measure, methods_of, tabulate
+from metalab.evaluation import Evaluation, Measured, mean_interval, measure, methods_of, tabulate
 from metalab.metalearners import MetaLearner, metalearners
+from metalab.metrics import coco_scores, mask_scores
 from metalab.progress import Progress
 from metalab.shipped import load_trained, shipped
-from metalab.tasks import TaskShape, TaskSource
+from metalab.tasks import Examples, TaskShape, TaskSource
 from metalab.training import Trainer
 
-SHAPES = (TaskShape(1, 1, 5), TaskShape(1, 5, 5), TaskShape(5, 1, 2), TaskShape(5, 5, 2))
+SHAPES = ("1-1", "1-5", "5-1", "5-5")
 TASKS = {"segmentation": 600, "detection": 200}
+SCORES = {"segmentation": mask_scores, "detection": coco_scores}
+"""What is measured of the same outputs; the first is the application's metric."""
 SLOW = ("from-scratch", "pixel-maml")
 """Methods of which a task costs seconds: they are measured on the first tasks of the list alone."""
 SLOW_TASKS = 50
@@ -38,7 +43,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--only", nargs="+", help="those other methods (default: all but MAML)")
     parser.add_argument("--tasks", type=int, help="held-out tasks (default: 600, of detection 200)")
-    parser.add_argument("--slow-tasks", type=int, default=SLOW_TASKS, help="of methods that take seconds")
+    parser.add_argument(
+        "--slow", nargs="+", default=SLOW, metavar="METHOD", help=f"slow methods (default: {' '.join(SLOW)})"
+    )
+    parser.add_argument(
+        "--slow-tasks", type=int, default=SLOW_TASKS, help=f"of slow methods (default: {SLOW_TASKS})"
+    )
+    parser.add_argument(
+        "--shapes", nargs="+", default=SHAPES, metavar="WAY-SHOT", help=f"default: {' '.join(SHAPES)}"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true", help="print one JSON object a table")
 
@@ -46,10 +59,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Measure and print."""
     known = metalearners(arguments.application)
-    if unknown := set(arguments.only or ()) - set(known):
-        raise ConfigError(
-            f"unknown: {', '.join(sorted(unknown))}", where="--only", fix=f"Known: {', '.join(known)}"
-        )
+    baselines = [name for name, *_ in application(arguments.application).baselines]
+    for flag, given, of in (
+        ("--only", arguments.only or (), list(known)),
+        ("--slow", set(arguments.slow) - set(SLOW), [*known, *baselines]),
+    ):
+        if unknown := set(given) - set(of):
+            raise ConfigError(
+                f"unknown: {', '.join(sorted(unknown))}", where=flag, fix=f"Known: {', '.join(of)}"
+            )
+    shapes = [shape_of(text) for text in arguments.shapes]
     names = arguments.only or [name for name in known if name not in SLOW]
     trained = {name: load_trained(name) for name in shipped(arguments.application)}
     if not trained:
@@ -59,15 +78,28 @@ def run(arguments: argparse.Namespace) -> int:
     for name in names if arguments.steps else ():
         if name not in learners:
             learners[name] = _trained(name, first.pretrained, source, arguments)
-    for shape in SHAPES:
+    for shape in shapes:
+        source.check(shape, "test")
+    for shape in shapes:
         tasks = arguments.tasks or TASKS[arguments.application]
         started = time.monotonic()
-        table = compare(learners, first.pretrained, source, shape, tasks, arguments.slow_tasks)
-        print(f"{time.monotonic() - started:.0f} s", file=sys.stderr)
-        print(
-            json.dumps(table.as_dict()) if arguments.json else _text(table, arguments.application), flush=True
+        table, further = compare(
+            learners, first.pretrained, source, shape, tasks, arguments.slow_tasks, arguments.slow
         )
+        print(f"{time.monotonic() - started:.0f} s", file=sys.stderr)
+        if arguments.json:
+            print(json.dumps({**table.as_dict(), "further": further}), flush=True)
+        else:
+            print(_text(table, further, arguments.application), flush=True)
     return 0
+
+
+def shape_of(text: str) -> TaskShape:
+    """Return the shape that ``text`` names, "WAY-SHOT", with 5 query pictures or 2 a class."""
+    way, _, shot = text.partition("-")
+    if not (way.isdecimal() and shot.isdecimal() and int(way) and int(shot)):
+        raise ConfigError(f"not WAY-SHOT: {text!r}", where="--shapes", fix="Write 5-1 for 5-way 1-shot")
+    return TaskShape(int(way), int(shot), max(2, 5 // int(way)))
 
 
 def compare(
@@ -77,17 +109,34 @@ def compare(
     shape: TaskShape,
     tasks: int,
     slow_tasks: int,
-) -> Evaluation:
-    """Return the table of ``learners`` and all baselines; slow methods see the first tasks of the list."""
+    slow: Collection[str],
+) -> tuple[Evaluation, dict[str, dict[str, tuple[float, float]]]]:
+    """Return the table of ``learners`` and all baselines; ``slow`` ones see the first tasks of the list.
+
+    Beside it, of the application's further scores: mean and half the 95 % interval by method.
+    """
+    of = next(iter(learners.values())).application
+    names: list[str] = []
+
+    def judge(outputs: Tensor, query: Examples) -> Tensor:
+        scores = SCORES[of](outputs, query.y)
+        names[:] = scores
+        return torch.tensor(list(scores.values()), dtype=torch.float64)
+
     methods = methods_of(learners, pretrained)
     values: dict[str, np.ndarray] = {}
     for number, chosen in ((tasks, False), (min(tasks, slow_tasks), True)):
-        part: dict[str, Measured] = {name: one for name, one in methods.items() if (name in SLOW) is chosen}
-        for item in measure(part, source, shape, number, "test", torch.device("cpu")) if part else ():
+        part: dict[str, Measured] = {name: one for name, one in methods.items() if (name in slow) is chosen}
+        for item in measure(part, source, shape, number, "test", torch.device("cpu"), judge) if part else ():
             if not isinstance(item, Progress):
                 values |= item
-    metric = application(next(iter(learners.values())).application).metric
-    return tabulate(methods, values, shape, "test", metric)
+    further = {
+        score: {name: mean_interval(held[:, at]) for name, held in values.items()}
+        for at, score in enumerate(names)
+        if at
+    }
+    first = {name: held[:, 0] for name, held in values.items()}
+    return tabulate(methods, first, shape, "test", application(of).metric), further
 
 
 def _trained(
@@ -104,13 +153,20 @@ def _trained(
     return learner
 
 
-def _text(table: Evaluation, name: str) -> str:
+def _text(table: Evaluation, further: dict[str, dict[str, tuple[float, float]]], name: str) -> str:
     rows = sorted(table.rows, key=lambda row: -row.accuracy)
-    width = max(len(row.label) for row in rows)
+    columns = [["", *(row.label for row in rows)]]
+    values = {table.metric: {row.method: (row.accuracy, row.interval) for row in rows}, **further}
+    for score, held in values.items():
+        cells = [
+            f"{100 * mean:.1f} ± {100 * interval:.1f}"
+            for mean, interval in (held[row.method] for row in rows)
+        ]
+        columns.append([score, *cells])
+    columns.append(["tasks", *(str(row.tasks) for row in rows)])
+    widths = [max(map(len, column)) for column in columns]
     lines = [
-        f"  {row.label:<{width}}  {100 * row.accuracy:5.1f} ± {100 * row.interval:.1f}  ({row.tasks} tasks)"
-        for row in rows
+        "  " + "  ".join([cells[0].ljust(widths[0]), *map(str.rjust, cells[1:], widths[1:])])
+        for cells in zip(*columns, strict=True)
     ]
-    return "\n".join(
-        [f"{name}, {table.way}-way {table.shot}-shot, {table.metric} in %", *lines, table.verdict]
-    )
+    return "\n".join([f"{name}, {table.way}-way {table.shot}-shot, in %", *lines, table.verdict])

@@ -29,7 +29,7 @@ class BoxANIL(MetaLearner):
             5, ge=1, le=1000, title="Inner steps", description="Gradient steps on the support boxes."
         )
         inner_lr: float = Field(
-            0.05, gt=0, le=100, title="Inner rate", description="Step size that training starts from."
+            0.5, gt=0, le=100, title="Inner rate", description="Step size that training starts from."
         )
 
     application = "detection"
@@ -99,7 +99,8 @@ class BoxANIL(MetaLearner):
 
 
 def _head(state: State, level: Tensor) -> Tensor:
-    scores = torch.einsum("nchw,kc->nkhw", F.normalize(level, dim=1), state["scores.weight"])
+    unit = F.normalize(level, dim=1)  # of pre-trained length, 40 or so, a step on the sides would overshoot
+    scores = torch.einsum("nchw,kc->nkhw", unit, state["scores.weight"])
     scores = scores + state["scores.bias"][:, None, None]
-    sides = torch.einsum("nchw,fc->nfhw", level, state["sides.weight"]) + state["sides.bias"][:, None, None]
+    sides = torch.einsum("nchw,fc->nfhw", unit, state["sides.weight"]) + state["sides.bias"][:, None, None]
     return torch.cat([scores[:, :, None], sides[:, None].expand(-1, scores.shape[1], -1, -1, -1)], 2)

@@ -19,7 +19,7 @@ from metalab.data.questions import Window, text_window
 from metalab.data.words import ASKED, Words, assembled, words
 from metalab.errors import DataError
 from metalab.metalearners import MetaLearner, State
-from metalab.spans import span_scores
+from metalab.spans import NEVER, span_scores
 from metalab.storage import atomic_write
 from metalab.tasks import Examples, seeded
 
@@ -104,15 +104,17 @@ class _Read:
 
     def best(self, outputs: Tensor) -> Found:
         """Return the best span of all windows by their ``outputs``."""
-        scores = span_scores(outputs)
+        asked = int((self.rows[0, :, -1] == ASKED).sum())
+        # A span that two windows show is one span: it counts once, by its higher score.
+        scores = torch.full((len(self.held), LONGEST), NEVER)
+        for first, part in zip(self.firsts, span_scores(outputs)[:, asked:], strict=True):
+            shown = scores[first : first + len(part)]
+            torch.maximum(shown, part[: len(shown)], out=shown)
         best = int(scores.argmax())
-        place, at, more = np.unravel_index(best, scores.shape)
-        value = scores.flatten()[best]
-        whole = torch.cat([scores.flatten(), scores.new_zeros(1)]).logsumexp(0)
+        value, whole = scores.flatten()[best], torch.cat([scores.flatten(), scores.new_zeros(1)]).logsumexp(0)
         if value < 0:
             return Found("", 0, 0, float((-whole).exp()))
-        first = self.firsts[place] + int(at) - int((self.rows[place, :, -1] == ASKED).sum())
-        last = min(first + int(more), len(self.held) - 1)
+        first, last = best // LONGEST, min(best // LONGEST + best % LONGEST, len(self.held) - 1)
         start, end = int(self.held.spans[first, 0]), int(self.held.spans[last, 1])
         return Found(self.passage[start:end], start, end, float((value - whole).exp()))
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 
 import pytest
+import torch
 
 import metalab
 from metalab.answer_model import AnswerModel, adapt_answers, answer_examples, load_answer_model, overlap
 from metalab.api import create_metalearner
 from metalab.cli import main
 from metalab.data.answered import Answered
+from metalab.data.words import words
 from metalab.errors import CheckpointError, DataError
 from metalab.shipped import load_trained, shipped
 
@@ -54,6 +56,20 @@ def test_long_passages_are_read_in_windows(model: AnswerModel) -> None:
     text = f"{filler}\n\n{passage(8)}\n{filler}"
     found = model.predict([text], ["How long is it?"])[0]
     assert found.text == text[found.start : found.end] == "87 mm"
+
+
+def test_an_answer_that_two_windows_show_counts_once(model: AnswerModel) -> None:
+    text = "word " * 250
+    read = model._read(text, "what?")
+    outputs = torch.zeros(len(read.rows), 3, 1, model.metalearner.backbone.size)
+    outputs[:, 1:] = -50
+    asked = len(words("what?"))
+    for number, first in enumerate(read.firsts):
+        if first <= 120 < first + 180:
+            outputs[number, 1, 0, 120 - first + asked] = 20
+    found = read.best(outputs)
+    assert (found.start, found.text) == (600, "word")
+    assert found.probability > 0.99
 
 
 def test_it_is_saved_and_loaded(model: AnswerModel, tmp_path) -> None:

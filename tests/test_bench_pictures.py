@@ -83,6 +83,17 @@ def test_unknown_methods_are_named(flag: str, capsys: pytest.CaptureFixture[str]
     assert "anil-boxes" in error
 
 
+@pytest.mark.parametrize("flag", ["--tasks", "--slow-tasks"])
+def test_an_interval_needs_two_tasks(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "pictures", "detection", flag, "1"]) == 2
+    assert "at least two tasks" in capsys.readouterr().err
+
+
+def test_a_shape_that_cannot_be_drawn_is_refused_before_training(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "pictures", "detection", "--steps", "9999", "--shapes", "1-1", "500-1"]) == 2
+    assert "500" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("text", ["5", "5x1", "0-1", "1-0", "-1-1", "1-1-1", ""])
 def test_a_shape_that_is_none(text: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", "pictures", "detection", f"--shapes={text}"]) == 2

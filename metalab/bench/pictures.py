@@ -69,19 +69,21 @@ def run(arguments: argparse.Namespace) -> int:
                 f"unknown: {', '.join(sorted(unknown))}", where=flag, fix=f"Known: {', '.join(of)}"
             )
     shapes = [shape_of(text) for text in arguments.shapes]
+    tasks = TASKS[arguments.application] if arguments.tasks is None else arguments.tasks
+    if min(tasks, arguments.slow_tasks) < 2:
+        raise ConfigError("an interval needs at least two tasks", where="--tasks, --slow-tasks")
     names = arguments.only or [name for name in known if name not in SLOW]
     trained = {name: load_trained(name) for name in shipped(arguments.application)}
     if not trained:
         raise ConfigError("nothing is shipped for it yet", where=arguments.application, fix="Run ship first")
     first = next(iter(trained.values()))
     source, learners = create_source(first.config), {n: one.metalearner for n, one in trained.items()}
+    for shape in shapes:  # before minutes of training
+        source.check(shape, "test")
     for name in names if arguments.steps else ():
         if name not in learners:
             learners[name] = _trained(name, first.pretrained, source, arguments)
     for shape in shapes:
-        source.check(shape, "test")
-    for shape in shapes:
-        tasks = arguments.tasks or TASKS[arguments.application]
         started = time.monotonic()
         table, further = compare(
             learners, first.pretrained, source, shape, tasks, arguments.slow_tasks, arguments.slow

@@ -30,6 +30,10 @@ EXAMPLE = (
 """Rows that stand in the table at first: what is asked for is the unit."""
 
 
+FIRST = "parameter after"
+"""The kind that is shown first: anybody sees at once what is asked for. It is of middling difficulty."""
+
+
 @st.cache_resource(show_spinner="Reading the documentation of installed packages …", max_entries=16)
 def sampled(number: int, shot: int, kind: int | None) -> AnswerTask:
     """Return a task of held-out documentation; once, for all reruns."""
@@ -61,6 +65,7 @@ def _sample() -> AnswerTask:
     kind = row[0].selectbox(
         "Kind of question",
         list(kinds),
+        list(kinds.values()).index(FIRST),
         format_func=kinds.__getitem__,
         key="answers-kind",
         help="What is asked for. The model is not told: a made-up word stands for it, and the examples show "

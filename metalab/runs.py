@@ -31,7 +31,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from metalab.applications import application
 from metalab.config import FORMAT, Config
 from metalab.errors import ConfigError, RunError, StorageError
 from metalab.history import History, parse_events
@@ -421,6 +420,8 @@ class RunStore:
         created = datetime.now(UTC)
         identity = created.strftime("%Y%m%d-%H%M%S-%f-") + secrets.token_hex(2)
         if name is None:
+            from metalab.applications import application  # brings torch, which the supervisor does without
+
             shape = application(config.application).shape(config.way, config.shot)
             name = f"{config.metalearner} {shape}, {config.source}"
         record = {"format": FORMAT, "id": identity, "name": _clean(name), "created": created.timestamp()}

@@ -13,8 +13,9 @@ from metalab.backbones import Backbone
 from metalab.baselines import Baseline, Method
 from metalab.boxes import STRIDE, box_targets
 from metalab.metalearners.base import class_means
-from metalab.metalearners.guided import box_loss, mask_loss
-from metalab.metalearners.pixels import as_maps, pixel_examples
+from metalab.metalearners.guided import box_loss
+from metalab.metalearners.pixels import MASKS, as_maps, pixel_examples
+from metalab.metalearners.places import Labelling
 from metalab.tasks import Task, seeded
 
 if TYPE_CHECKING:  # scikit-learn takes a second to import, and the pages need none of it
@@ -29,16 +30,20 @@ HEAD_STEPS, HEAD_RATE = 200, 1e-3
 NEIGHBOURS = 5
 
 
-def _random_pixels(backbone: Backbone) -> Method:
-    """A random classifier of pre-trained pixel features: chance."""
+def random_places(labelling: Labelling) -> Baseline:
+    """A random classifier of pre-trained features of places: chance."""
 
-    def method(task: Task, number: int) -> Tensor:
-        features = F.normalize(backbone(task.query.x), dim=1)
-        shape, generator = (task.way + 1, features.shape[1]), seeded(features.device, number)
-        head = torch.randn(shape, device=features.device, generator=generator)
-        return as_maps(features @ head.t(), task.query.x)
+    def make(backbone: Backbone) -> Method:
+        def method(task: Task, number: int) -> Tensor:
+            features = F.normalize(backbone(task.query.x), dim=1)
+            shape = (labelling.count(task.way), features.shape[1])
+            generator = seeded(features.device, number)
+            head = torch.randn(shape, device=features.device, generator=generator)
+            return labelling.shaped(features @ head.t(), task.query.x)
 
-    return method
+        return method
+
+    return make
 
 
 def _all_foreground(backbone: Backbone) -> Method:
@@ -53,16 +58,20 @@ def _all_foreground(backbone: Backbone) -> Method:
     return method
 
 
-def _pixel_centroid(backbone: Backbone) -> Method:
-    """Frozen features, unit length, and the nearest mean pixel (masked average pooling)."""
+def nearest_mean_place(labelling: Labelling) -> Baseline:
+    """Frozen features, unit length, and the nearest mean place (of pixels: masked average pooling)."""
 
-    def method(task: Task, number: int) -> Tensor:
-        support = pixel_examples(task.support, task.way)
-        means = class_means(F.normalize(backbone(support.x), dim=1), support, task.way + 1)
-        features = F.normalize(backbone(task.query.x), dim=1)
-        return as_maps(20 * features @ F.normalize(means, dim=1).t(), task.query.x)
+    def make(backbone: Backbone) -> Method:
+        def method(task: Task, number: int) -> Tensor:
+            support = labelling.examples(task.support, task.way)
+            features = F.normalize(backbone(support.x), dim=1)
+            means = class_means(features, support, labelling.count(task.way))
+            features = F.normalize(backbone(task.query.x), dim=1)
+            return labelling.shaped(20 * features @ F.normalize(means, dim=1).t(), task.query.x)
 
-    return method
+        return method
+
+    return make
 
 
 def _pixel_logistic(backbone: Backbone) -> Method:
@@ -102,26 +111,29 @@ def _unit(backbone: Backbone, x: Tensor) -> Tensor:
     return F.normalize(backbone(x), dim=1)
 
 
-def _masks_from_scratch(backbone: Backbone) -> Method:
-    """The same network, newly initialised, trained with a pixel head on the support set alone."""
+def places_from_scratch(labelling: Labelling, steps: int, rate: float) -> Baseline:
+    """The same network, newly initialised, trained with a head for places on the support set alone."""
 
-    def method(task: Task, number: int) -> Tensor:
-        with torch.enable_grad():
-            model = backbone.from_scratch(number).requires_grad_(True).train()
-            model.momentum = 1.0
-            shape, generator = (task.way + 1, model.feature_dim), seeded(task.support.x.device, number)
-            head = torch.randn(shape, device=task.support.x.device, generator=generator) * 0.01
-            head.requires_grad_()
-            optimiser = torch.optim.Adam([*model.parameters(), head], lr=SCRATCH_RATE)
-            for _ in range(SCRATCH_STEPS):
-                logits = as_maps(model(task.support.x) @ head.t(), task.support.x)
-                optimiser.zero_grad()
-                mask_loss(logits, task.support.y).backward()
-                optimiser.step()
-            model(task.support.x)  # measures the statistics under the last parameters
-        return as_maps(model.eval()(task.query.x) @ head.t(), task.query.x)
+    def make(backbone: Backbone) -> Method:
+        def method(task: Task, number: int) -> Tensor:
+            x, shape = task.support.x, (labelling.count(task.way), backbone.feature_dim)
+            with torch.enable_grad():
+                model = backbone.from_scratch(number).requires_grad_(True).train()
+                model.momentum = 1.0
+                head = torch.randn(shape, device=x.device, generator=seeded(x.device, number)) * 0.01
+                head.requires_grad_()
+                optimiser = torch.optim.Adam([*model.parameters(), head], lr=rate)
+                for _ in range(steps):
+                    outputs = labelling.shaped(model(x) @ head.t(), x)
+                    optimiser.zero_grad()
+                    labelling.loss(outputs, task.support.y).backward()
+                    optimiser.step()
+                model(x)  # measures the statistics under the last parameters
+            return labelling.shaped(model.eval()(task.query.x) @ head.t(), task.query.x).detach()
 
-    return method
+        return method
+
+    return make
 
 
 def _sampled(features: Tensor, task: Task, number: int) -> tuple[Tensor, Tensor]:
@@ -227,13 +239,17 @@ def _prototype_boxes(backbone: Backbone) -> Method:
 
 
 MASK_BASELINES: list[tuple[str, str, Baseline]] = [
-    ("un-adapted", "Un-adapted", _random_pixels),
+    ("un-adapted", "Un-adapted", random_places(MASKS)),
     ("all-foreground", "Everything is the object", _all_foreground),
     ("colour-neighbours", "Nearest colours", _neighbours(_colours)),
     ("feature-neighbours", "Frozen features + nearest pixels", _neighbours(_unit)),
-    ("nearest-centroid", "Frozen features + nearest mean pixel", _pixel_centroid),
+    ("nearest-centroid", "Frozen features + nearest mean pixel", nearest_mean_place(MASKS)),
     ("logistic-regression", "Frozen features + logistic regression", _pixel_logistic),
-    ("from-scratch", "From scratch on the support set", _masks_from_scratch),
+    (
+        "from-scratch",
+        "From scratch on the support set",
+        places_from_scratch(MASKS, SCRATCH_STEPS, SCRATCH_RATE),
+    ),
 ]
 BOX_BASELINES: list[tuple[str, str, Baseline]] = [
     ("un-adapted", "Un-adapted", _random_places),

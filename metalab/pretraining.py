@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from metalab.backbones import Backbone, Pyramid, Reader, build, create_backbone, describe
 from metalab.checkpoints import SHIPPED, load_checkpoint, load_into, save_checkpoint
 from metalab.config import Config
+from metalab.data.questions import LABELS
 from metalab.errors import CheckpointError
 from metalab.progress import Progress
 from metalab.tasks import TaskSource, seeded
@@ -29,8 +30,6 @@ SCENES, PIXELS, GROUND = 32, 64, 0.15
 """Scenes per step, pixels of each, and how often one of the ground is drawn for one of an object."""
 TEXTS, OUTSIDE = 24, 0.02
 """Texts per step, and how often a token that is no part of an answer counts."""
-LABELS = 3
-"""Of a token to each kind of question: outside, beginning, inside."""
 RATE = 3e-3
 """Peak learning rate of pre-training."""
 

@@ -25,6 +25,8 @@ from metalab.tasks import LIST_CHUNK, Examples, Split, TaskBatch, TaskShape, Tas
 
 BEGIN, INSIDE, UNKNOWN = 1, 2, -1
 """Labels of tokens, besides 0: the first token of the answer, its further ones, and what does not count."""
+LABELS = 3
+"""Number of labels that count: outside, beginning, inside."""
 GENERIC = 0.6
 """Share of meta-training tasks whose kind is made up: what stands after, before or below a word, of one of
 some lengths (:mod:`metalab.data.made_up`)."""

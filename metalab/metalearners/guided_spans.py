@@ -12,9 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from metalab.data.questions import LABELS
 from metalab.metalearners.base import MetaLearner, State, scalar
 from metalab.metalearners.r2d2 import extended, ridge
-from metalab.metalearners.tokens import LABELS, token_examples
+from metalab.metalearners.tokens import token_examples
 from metalab.spans import as_outputs, span_loss
 from metalab.tasks import Examples
 

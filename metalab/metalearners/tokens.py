@@ -5,45 +5,43 @@ Each token of a support passage is an example: outside the answer, its beginning
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
-
+from metalab.data.questions import LABELS
 from metalab.metalearners.anil import ANIL
-from metalab.metalearners.base import MetaLearner, State
 from metalab.metalearners.film import FiLM
 from metalab.metalearners.maml import MAML
-from metalab.metalearners.pixels import Pixels
+from metalab.metalearners.places import Labelling, Places, balanced
 from metalab.metalearners.protonet import ProtoNet
 from metalab.metalearners.r2d2 import R2D2
 from metalab.spans import as_outputs, span_loss
 from metalab.tasks import Examples
 
-LABELS = 3
 SHARES = (0.4, 0.3, 0.3)
 """Weight of all tokens outside, of beginnings and of insides in the support set."""
 
 
-class Tokens(Pixels):
-    """Runs ``method`` on tokens: support labels (n, length) are those of its examples."""
+def token_examples(support: Examples) -> Examples:
+    """Return ``support`` with a label (n * length,) of each token; ``mask`` holds weights.
 
-    application = "question-answering"
+    Together they are as many as the tokens; questions, padding and texts that do not count weigh nothing.
+    """
+    y = support.y.clamp(min=0).flatten()
+    counts = (support.y >= 0).to(support.x.dtype)
+    if support.mask is not None:
+        counts = counts * support.mask.to(counts.dtype)[:, None]
+    return Examples(support.x, y, balanced(y, counts.flatten(), counts.new_tensor(SHARES)))
 
-    def adapt(self, support: Examples, way: int) -> State:
-        """Return the inner method's state for the labels of tokens; ``way`` is 1."""
-        return self.inner.adapt(token_examples(support), LABELS)
 
-    def path(self, support: Examples, way: int) -> dict[str, State]:
-        """Return the inner method's path."""
-        return self.inner.path(token_examples(support), LABELS)
+ANSWERS = Labelling(lambda way: LABELS, lambda support, way: token_examples(support), as_outputs, span_loss)
+"""Of tokens: outside the answer, its beginning, its inside, whatever the way."""
 
-    def predict(self, state: State, x: Tensor) -> Tensor:
-        """Return logits (n, 3, 1, length), see :mod:`metalab.spans`."""
-        return as_outputs(MetaLearner.predict(self, state, x), x)
 
-    def forward(self, support: Examples, query: Examples, way: int) -> tuple[Tensor, Tensor]:
-        """Return the loss of the query answers and the logits."""
-        outputs = self.predict(self.adapt(support, way), query.x)
-        return span_loss(outputs, query.y), outputs
+class Tokens(Places):
+    """Runs a method on tokens: support labels (n, length) are those of its examples.
+
+    Outputs are logits (n, 3, 1, length), see :mod:`metalab.spans`.
+    """
+
+    application, labelling = "question-answering", ANSWERS
 
 
 class TokenProtoNet(Tokens):
@@ -84,17 +82,3 @@ class TokenFiLM(Tokens):
     method, Options = FiLM, FiLM.Options
     name, label, order = "token-film", "FiLM hypernetwork on tokens", 31
     summary = "A network reads the examples and adjusts the reader."
-
-
-def token_examples(support: Examples) -> Examples:
-    """Return ``support`` with a label (n * length,) of each token; ``mask`` holds weights.
-
-    Together they are as many as the tokens; questions, padding and texts that do not count weigh nothing.
-    """
-    y = support.y.clamp(min=0).flatten()
-    counts = (support.y >= 0).to(support.x.dtype)
-    if support.mask is not None:
-        counts = counts * support.mask.to(counts.dtype)[:, None]
-    member = (y[:, None] == torch.arange(LABELS, device=y.device)).to(counts.dtype) * counts.view(-1, 1)
-    each = len(y) * member.new_tensor(SHARES) / member.sum(0).clamp(min=1)
-    return Examples(support.x, y, member @ each)

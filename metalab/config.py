@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from metalab.errors import ConfigError
 
+Application = Literal["image-classification", "segmentation", "detection", "question-answering"]
+APPLICATIONS: tuple[str, ...] = get_args(Application)
+"""The applications by name, in the order of lists."""
 FORMAT = 1
 """Version of the configuration, run and checkpoint formats; raised when one changes incompatibly."""
 
@@ -23,7 +26,7 @@ class Config(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
-    application: Literal["image-classification", "segmentation", "detection", "question-answering"] = _field(
+    application: Application = _field(
         "image-classification", "Task", "Application", "What is learnt from few examples."
     )
     source: Literal[

@@ -7,9 +7,8 @@ import pkgutil
 from functools import cache
 
 from metalab.applications.base import Application
+from metalab.config import APPLICATIONS
 from metalab.errors import ConfigError
-
-ORDER = ("image-classification", "segmentation", "detection", "question-answering")
 
 
 @cache
@@ -17,7 +16,7 @@ def applications() -> dict[str, Application]:
     """Return every application by name."""
     modules = (importlib.import_module(f"{__name__}.{item.name}") for item in pkgutil.iter_modules(__path__))
     found = [module.APPLICATION for module in modules if hasattr(module, "APPLICATION")]
-    return {one.name: one for one in sorted(found, key=lambda one: ORDER.index(one.name))}
+    return {one.name: one for one in sorted(found, key=lambda one: APPLICATIONS.index(one.name))}
 
 
 def application(name: str) -> Application:

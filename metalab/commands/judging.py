@@ -6,8 +6,9 @@ import argparse
 from pathlib import Path
 
 from metalab.commands import AddCommand
-from metalab.commands.own import APPLICATIONS, evaluate_own
+from metalab.commands.own import evaluate_own
 from metalab.commands.shown import bar, print_table
+from metalab.config import APPLICATIONS
 from metalab.errors import ConfigError
 
 IMAGES, QUESTIONS = "image-classification", "question-answering"

@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING
 
 from metalab.commands import AddCommand
 from metalab.commands.shown import bar, print_table
+from metalab.config import APPLICATIONS
 from metalab.errors import ConfigError
 
 if TYPE_CHECKING:
     from metalab.answer_model import AnswerModel
     from metalab.metalearners import MetaLearner
     from metalab.picture_model import PictureModel
-
-
-APPLICATIONS = ("image-classification", "segmentation", "detection", "question-answering")
 
 
 def add_commands(command: AddCommand) -> None:

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from metalab.adaptation import describe, rebuild
 from metalab.checkpoints import checkpoint_bytes, load_checkpoint, prefixed
-from metalab.data.answered import LONGEST, LONGEST_QUESTION, Answered
+from metalab.data.answered import LONGEST, LONGEST_QUESTION, Answered, plain_lines
 from metalab.data.corpus import token_span
-from metalab.data.questions import Window, text_window
+from metalab.data.questions import Window, numpy_generator, stacked, text_window
 from metalab.data.words import ASKED, Words, assembled, words
 from metalab.errors import DataError
 from metalab.metalearners import MetaLearner, State
@@ -44,7 +44,7 @@ class Found:
 
 @dataclass(frozen=True)
 class AnswerModel:
-    """A question answerer with the state of one task, and the examples that it learnt from."""
+    """A question answerer with the state of one task."""
 
     metalearner: MetaLearner
     state: State
@@ -76,7 +76,7 @@ class AnswerModel:
         return torch.cat(parts).cpu()
 
     def _read(self, passage: str, asked: str) -> _Read:
-        passage, question = passage.replace("\r\n", "\n").replace("\r", "\n"), checked_question(asked)
+        passage, question = plain_lines(passage), checked_question(asked)
         held = words(passage)
         if not len(held):
             raise DataError("an empty passage", where="passages", fix="Give some text")
@@ -132,11 +132,7 @@ def answer_examples(answered: Sequence[Answered], size: int) -> Examples:
 
     The same passages give the same windows. Raises :class:`DataError`.
     """
-    held = answer_windows(answered, size)
-    tokens, labels = (
-        np.stack(part) for part in zip(*((one.tokens, one.labels) for one in held), strict=True)
-    )
-    return Examples(torch.from_numpy(tokens), torch.from_numpy(labels))
+    return stacked(answer_windows(answered, size))
 
 
 def answer_windows(answered: Sequence[Answered], size: int) -> list[Window]:
@@ -154,8 +150,7 @@ def answer_windows(answered: Sequence[Answered], size: int) -> list[Window]:
                 where=f"example {number + 1}",
                 fix="Mark the essential part",
             )
-        seed = torch.randint(2**62, (1,), generator=seeded("cpu", "window", len(passage), number))
-        rng = np.random.default_rng(int(seed))
+        rng = numpy_generator(seeded("cpu", "window", len(passage), number))
         held.append(text_window(one.passage, passage, one.question, answer, size, rng))
     return held
 

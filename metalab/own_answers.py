@@ -25,7 +25,7 @@ from metalab.baselines import Method
 from metalab.baselines_text import ANSWER_BASELINES
 from metalab.data.answered import Answered
 from metalab.data.numpydoc import KINDS, kinds_of
-from metalab.data.questions import QuestionSource, windows_at
+from metalab.data.questions import QuestionSource, stacked, windows_at
 from metalab.inspection import TaskView
 from metalab.inspection_answers import inspect_answers
 from metalab.metalearners import MetaLearner
@@ -134,9 +134,9 @@ class Judged:
         """Return the features of tokens before and after; of the support alone without query answers."""
         size, device = self.pretrained.size, self.pretrained.input_mean.device
         query = [one for one in self.task.query if one.end] or self.task.support
-        parts = [self.task.support, query]
-        support, asked = (answer_examples(part, size).to(device) for part in parts)
-        words = [window.words() for part in parts for window in answer_windows(part, size)]
+        parts = [answer_windows(part, size) for part in (self.task.support, query)]
+        support, asked = (stacked(part).to(device) for part in parts)
+        words = [window.words() for part in parts for window in part]
         return inspect_answers(self.model.metalearner, self.pretrained, Task(support, asked, 1), words)
 
 

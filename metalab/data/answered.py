@@ -72,6 +72,11 @@ def read_text(path: Path | str) -> str:
     return _decoded(read_one(Path(path), 4 * LONGEST_PASSAGE), str(path))
 
 
+def plain_lines(text: str) -> str:
+    """Return ``text`` with line ends of any system as one character, so that places agree."""
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
 def from_rows(rows: Iterator[tuple[str, Mapping[str, Any]]], name: str = "table") -> AnsweredSet:
     """Return rows, each with the words that say where it stands, as answered questions.
 
@@ -113,10 +118,7 @@ def _answered(row: Mapping[str, Any]) -> Answered:
     for field in ("passage", "question"):
         if not isinstance(held[field], str) or not held[field].strip():
             raise ValueError(f"no {field}")
-    # Line ends of any system count as one character, so that places agree.
-    passage, question = (
-        held[field].replace("\r\n", "\n").replace("\r", "\n") for field in ("passage", "question")
-    )
+    passage, question = plain_lines(held["passage"]), plain_lines(held["question"])
     if len(passage) > LONGEST_PASSAGE:
         raise ValueError(f"a passage of {len(passage)} characters, at most {LONGEST_PASSAGE}")
     if (asked := len(words(question))) > LONGEST_QUESTION:

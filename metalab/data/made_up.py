@@ -93,9 +93,9 @@ def _moved(passage: Words, at: int, where: str) -> int | None:
 
 def _count(passage: Words, start: int, length: str) -> int:
     """Return how many tokens of ``passage`` from ``start`` make a token, line, clause or sentence, or 0."""
-    ends = {"line": "\n", "clause": "\n,;:.()", "sentence": ".\n\n"}.get(length)
-    if ends is None:
+    if length == "token":
         return int(passage.plain[start][0] != "\n")
+    ends = "\n" if length == "line" else "\n,;:.()"
     for count in range(min(LONGEST, len(passage) - start)):
         word = passage.plain[start + count]
         after = passage.plain[start + count + 1][0] if start + count + 1 < len(passage) else "\n"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -265,10 +266,18 @@ def windows_at(
     return source.windows(LIST_CHUNK, split, shape, generator)[index % LIST_CHUNK]
 
 
+def stacked(windows: Sequence[Window]) -> Examples:
+    """Return windows as examples: x (n, size, 6) and y (n, size)."""
+    tokens, labels = (
+        np.stack(part) for part in zip(*((one.tokens, one.labels) for one in windows), strict=True)
+    )
+    return Examples(torch.from_numpy(tokens), torch.from_numpy(labels))
+
+
 def question_batch(tasks: list[list[Window]], shot: int, classes: Tensor, device: torch.device) -> TaskBatch:
     """Return the windows of each task as a batch, the first ``shot`` as support set."""
-    x = torch.from_numpy(np.stack([[row.tokens for row in rows] for rows in tasks])).to(device)
-    y = torch.from_numpy(np.stack([[row.labels for row in rows] for rows in tasks])).to(device)
+    held = stacked([row for rows in tasks for row in rows]).to(device)
+    x, y = (part.unflatten(0, (len(tasks), -1)) for part in (held.x, held.y))
     support, query = (Examples(x[:, cut], y[:, cut]) for cut in (slice(shot), slice(shot, None)))
     return TaskBatch(support, query, 1, classes.to(device))
 

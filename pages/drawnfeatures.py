@@ -65,11 +65,8 @@ def picture(view: TaskView, key: str, stored: Embedding | None = None) -> None:
     head = st.columns([2, 3], vertical_alignment="bottom")
     with head[0]:
         label = choose_method(key)
-    method = METHODS[label]
-    embedding = stored if stored is not None and stored.method == method else None
-    if embedding is None:
-        with head[1]:
-            embedding = embedding_of(view, method, label)
+    with head[1]:
+        embedding = embedding_of(view, METHODS[label], label, stored=stored)
     tabs = st.tabs(["Before and after", "Morph", "Numbers"])
     with tabs[0]:
         words = f"{label} of the features before and after adaptation, coloured by class"
@@ -94,8 +91,15 @@ def picture(view: TaskView, key: str, stored: Embedding | None = None) -> None:
     )
 
 
-def embedding_of(view: TaskView, method: Method, label: str, dimensions: int = 2) -> Embedding:
-    """Return the picture of ``view``; while a slow one is computed say so, and return PCA meanwhile."""
+def embedding_of(
+    view: TaskView, method: Method, label: str, dimensions: int = 2, stored: Embedding | None = None
+) -> Embedding:
+    """Return the picture of ``view``: the one ``stored``, if it is by ``method``, else one that is computed.
+
+    While a slow one is computed say so, and return PCA meanwhile.
+    """
+    if stored is not None and stored.method == method:
+        return stored
     if method != "pca":
         key = (view_key(view), method, dimensions)
         embedder().submit(key, view.features, method, dimensions=dimensions)

@@ -47,10 +47,8 @@ def place_features(
     head = st.columns([2, 3], vertical_alignment="bottom")
     with head[0]:
         label = choose_method(key)
-    embedding = stored if stored is not None and stored.method == METHODS[label] else None
-    if embedding is None:
-        with head[1]:
-            embedding = embedding_of(view, METHODS[label], label)
+    with head[1]:
+        embedding = embedding_of(view, METHODS[label], label, stored=stored)
     figure = plots_features.before_after(view, embedding)
     for title, name in zip(
         figure.layout.annotations, (embedding.stages[0], embedding.stages[-1]), strict=False

@@ -60,8 +60,8 @@ def show_questions(source: TaskSource, number: int, split: Split, shape: TaskSha
     st.markdown(
         f"What is asked for: **{kind}**. The model is not told: it reads a made-up word, and the examples."
         if split != "train"
-        else f"Drawn for **{kind}**, or made up instead, as half of the tasks of meta-train are: then the "
-        "answer is what follows some frequent word. Some ask in plain words; some passages lack the answer."
+        else f"Drawn for **{kind}**, or made up instead, as most tasks of meta-train are: then the answer "
+        "stands beside or below some word. Some ask in plain words; some passages lack the answer."
     )
     for role, part in (("Support set", held[: shape.shot]), ("Query set", held[shape.shot :])):
         st.markdown(f"**{role}**")

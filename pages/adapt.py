@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from pages.changed import what_changed
-from pages.common import WORDS, errors_in_place
+from pages.common import WORDS, download, errors_in_place
 from pages.drawn import draw_a_task
 from pages.drawnfeatures import embedder
 from pages.models import trained
@@ -43,7 +43,8 @@ def adapt_and_see(key: str, version: float) -> None:
         support, classes = view.support_set().to(model.pretrained.input_mean.device), view.classes
     what_changed(changes(model.metalearner, model.pretrained, support, len(classes)), classes, key)
     buttons = st.columns(2)
-    buttons[0].download_button(
+    download(
+        buttons[0],
         "Download the adapted model",
         lambda: adapted_model(model, support, classes),
         "adapted.safetensors",
@@ -51,7 +52,6 @@ def adapt_and_see(key: str, version: float) -> None:
         width="stretch",
         help="Class names and preprocessing are inside: `python -m metalab predict --model "
         "adapted.safetensors IMAGE …`, or `metalab.load()` in Python.",
-        on_click="ignore",
     )
     if st.session_state["where"] == HELD_OUT and buttons[1].button(
         "See the features of this task", icon=":material/scatter_plot:", width="stretch"

@@ -9,7 +9,7 @@ import streamlit as st
 from pages.answershow import answered_cards, legend, methods_table, query_cards
 from pages.answersource import FILE, HERE, SAMPLE, answer_task
 from pages.answersout import ask, take_away
-from pages.common import chosen, errors_in_place
+from pages.common import chosen, errors_in_place, time_taken
 from pages.drawnfeatures import embedder
 from pages.models import trained
 from pages.placefeatures import TOKENS, place_features
@@ -94,7 +94,7 @@ def metrics(held: Judged, before: str) -> None:
             st.metric("Exactly right", f"{held.rows[0].exact:.0%}", width="content")
         st.metric(
             "Time to adapt",
-            f"{1000 * held.seconds:.0f} ms" if held.seconds < 1 else f"{held.seconds:.1f} s",
+            time_taken(held.seconds),
             help="Reading the examples, once.",
             width="content",
         )

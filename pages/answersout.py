@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from pages.answershow import found_card
-from pages.common import errors_in_place
+from pages.common import download, errors_in_place
 
 if TYPE_CHECKING:
     from metalab.own_answers import Judged
@@ -31,9 +31,11 @@ def ask(key: str, held: Judged) -> None:
         if asked:
             st.info("Paste a passage first.", icon=":material/info:")
         return
+    from metalab.data.answered import plain_lines
+
     with errors_in_place():
         found = held.model.predict([passage], [question])[0]
-        found_card(passage.replace("\r\n", "\n").replace("\r", "\n"), question, found)
+        found_card(plain_lines(passage), question, found)
         if not found.text:
             st.caption("Nothing in the passage is likelier to be the answer than that there is none.")
 
@@ -43,32 +45,32 @@ def take_away(held: Judged) -> None:
     from metalab.own_answers import SCRIPT, results_json
 
     row = st.columns(3)
-    row[0].download_button(
+    download(
+        row[0],
         "Download the model",
         held.model.to_bytes,
         "model.safetensors",
         icon=":material/download:",
         width="stretch",
-        on_click="ignore",
         help="One safetensors file: `metalab.load` reads it.",
     )
-    row[1].download_button(
+    download(
+        row[1],
         "Download the results",
         lambda: results_json(held.task.query, held.rows[0].found),
         "results.json",
         icon=":material/data_object:",
         width="stretch",
-        on_click="ignore",
         disabled=not held.rows,
         help="JSON: each query question with the answer found, where it stands, and how sure that is.",
     )
-    row[2].download_button(
+    download(
+        row[2],
         "Download a script",
         SCRIPT,
         "answer.py",
         icon=":material/code:",
         width="stretch",
-        on_click="ignore",
         help="Loads the model and answers a question about text files.",
     )
     with st.expander("The script", icon=":material/code:"):

@@ -106,6 +106,21 @@ def thumb(image: np.ndarray, colour: str, title: str, dashed: bool = False) -> s
     return f'<img src="{thumbnail(image)}" title="{text}" alt="{text}" style="border: 2px {line} {colour}">'
 
 
+def download(
+    place: Any, label: str, data: Any, file_name: str, mime: str | None = None, **looks: Any
+) -> None:
+    """Offer ``data`` as a file in ``place``, a column or ``st``; a function is called when it is asked for.
+
+    The page is never drawn anew by it: that could drop a file just made before the browser has fetched it.
+    """
+    place.download_button(label, data, file_name, mime, on_click="ignore", **looks)
+
+
+def time_taken(seconds: float) -> str:
+    """Return e.g. "359 ms" or "1.8 s"."""
+    return f"{1000 * seconds:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
+
+
 def duration(seconds: float | None) -> str:
     """Return e.g. "3 min 20 s"."""
     if seconds is None:

@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from metalab import palette, plots_features
-from pages.common import thumbs
+from pages.common import download, thumbs
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -54,19 +54,19 @@ def export(figure: go.Figure, view: TaskView, embedding: Embedding) -> None:
         key="image",
         help="The camera is among the icons at the picture's top.",
     )
-    st.download_button(
+    download(
+        st,
         "HTML, interactive",
         lambda: figure.to_html(include_plotlyjs=True).encode(),
         "features.html",
         "text/html",
         width="stretch",
-        on_click="ignore",
     )
-    st.download_button(
+    download(
+        st,
         "CSV, a row per example",
         lambda: pd.DataFrame(plots_features.feature_rows(view, embedding)).to_csv(index=False).encode(),
         "features.csv",
         "text/csv",
         width="stretch",
-        on_click="ignore",
     )

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from pages.common import time_taken
+
 if TYPE_CHECKING:
     from metalab.data.annotation import Picture
     from metalab.own_pictures import Adapted
@@ -108,7 +110,7 @@ def metrics(adapted: Adapted, scores: tuple[float, float] | None) -> None:
             )
         st.metric(
             "Time to adapt",
-            f"{1000 * adapted.seconds:.0f} ms" if adapted.seconds < 1 else f"{adapted.seconds:.1f} s",
+            time_taken(adapted.seconds),
             help=f"Reading the labelled pictures, once. All pictures are looked at in {adapted.after.size}×"
             f"{adapted.after.size} pixels"
             + (

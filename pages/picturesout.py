@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from pages.collect import kinds
-from pages.common import errors_in_place
+from pages.common import download, errors_in_place
 from pages.pictureshow import cards
 
 if TYPE_CHECKING:
@@ -52,33 +52,33 @@ def take_away(model: PictureModel, found: Sequence[Prediction]) -> None:
 
     masks = model.application == "segmentation"
     row = st.columns(3)
-    row[0].download_button(
+    download(
+        row[0],
         "Download the model",
         model.to_bytes,
         "model.safetensors",
         icon=":material/download:",
         width="stretch",
-        on_click="ignore",
         help="One safetensors file with weights and class names: `metalab.load` reads it.",
     )
-    row[1].download_button(
+    download(
+        row[1],
         "Download the results",
         lambda: results_zip(found, model.classes, masks),
         "results.zip",
         icon=":material/folder_zip:",
         width="stretch",
-        on_click="ignore",
         disabled=not found,
         help="COCO JSON with a confidence for each object"
         + (", and a PNG mask a picture." if masks else "."),
     )
-    row[2].download_button(
+    download(
+        row[2],
         "Download a script",
         SCRIPT,
         "find.py",
         icon=":material/code:",
         width="stretch",
-        on_click="ignore",
         help="Loads the model and finds things in image files.",
     )
     with st.expander("The script", icon=":material/code:"):

@@ -7,7 +7,7 @@ import streamlit as st
 from metalab.jobs import LocalBackend
 from metalab.overview import STATES, Line, overview
 from metalab.runs import RunStore
-from pages.common import choose, errors_in_place
+from pages.common import choose, download, errors_in_place
 from pages.fields import IMAGES, fill_in
 from pages.live import STAGES, stop_or_resume
 from pages.ready import use_button
@@ -45,20 +45,20 @@ def act(line: Line, store: RunStore, backend: LocalBackend) -> None:
                 st.session_state["go-view"] = "New run"
                 st.switch_page("pages/train.py")
         if run.checkpoint("best").is_file():
-            st.download_button(
+            download(
+                st,
                 "Download model",
                 run.checkpoint("best").read_bytes,
                 f"{run.id}.safetensors",
                 icon=":material/download:",
-                on_click="ignore",
             )
         if state == "done" and not line.problem:
-            st.download_button(
+            download(
+                st,
                 "Report",
                 lambda: report(run),
                 f"{run.id}.html",
                 icon=":material/description:",
-                on_click="ignore",
                 help="Curves, results and features on one page that opens without a server, about 5 MB.",
             )
         if not line.status.active:

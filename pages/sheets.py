@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import streamlit as st
 
-from pages.common import thumb
+from pages.common import thumb, time_taken
 
 if TYPE_CHECKING:
     from metalab.inspection import TaskView
@@ -30,7 +30,7 @@ def task_metrics(view: TaskView) -> None:
         st.metric("Chance", f"{1 / len(view.classes):.0%}", width="content")
         st.metric(
             "Time to adapt and predict",
-            f"{1000 * view.seconds:.0f} ms" if view.seconds < 1 else f"{view.seconds:.1f} s",
+            time_taken(view.seconds),
             help=f"{int(view.support.sum())} support and {int((~view.support).sum())} query examples.",
             width="content",
         )

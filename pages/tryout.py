@@ -11,7 +11,7 @@ import streamlit as st
 
 from metalab import palette
 from pages.collect import kinds
-from pages.common import errors_in_place, thumb
+from pages.common import download, errors_in_place, thumb
 
 if TYPE_CHECKING:
     from metalab.adaptation import AdaptedModel, Explanation
@@ -100,32 +100,32 @@ def take_away(key: str, model: AdaptedModel) -> None:
     from metalab.own import SCRIPT
 
     row = st.columns(3)
-    row[0].download_button(
+    download(
+        row[0],
         "Download the model",
         model.to_bytes,
         "model.safetensors",
         icon=":material/download:",
         width="stretch",
-        on_click="ignore",
         help="One safetensors file: weights, class names, preprocessing, and the examples as features and "
         "thumbnails, so that more can be added.",
     )
-    row[1].download_button(
+    download(
+        row[1],
         "Download a script",
         SCRIPT,
         "predict.py",
         icon=":material/code:",
         width="stretch",
-        on_click="ignore",
         help="Ten lines that load the model and classify image files.",
     )
-    row[2].download_button(
+    download(
+        row[2],
         "Download as ONNX",
         model.to_onnx,
         "model.onnx",
         icon=":material/deployed_code:",
         width="stretch",
-        on_click="ignore",
         help="For any ONNX runtime: raw pixels in, probabilities out, no metalab needed.",
     )
     st.code(SCRIPT, language="python")

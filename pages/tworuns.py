@@ -6,7 +6,7 @@ import streamlit as st
 
 from metalab.comparison import config_difference, run_difference
 from metalab.runs import Run, RunStore
-from pages.common import choose, errors_in_place, gone
+from pages.common import choose, download, errors_in_place, gone
 from pages.reporting import report
 
 
@@ -70,7 +70,8 @@ def two_runs() -> None:
 def reports(runs: list[Run]) -> None:
     """Offer a report of each run that opens anywhere."""
     for column, run, name in zip(st.columns(2), runs, "AB", strict=True):
-        column.download_button(
+        download(
+            column,
             f"Report of run {name} (HTML)",
             lambda run=run: report(run),
             f"{run.id}.html",
@@ -78,6 +79,5 @@ def reports(runs: list[Run]) -> None:
             icon=":material/download:",
             width="stretch",
             key=f"report-{name}",
-            on_click="ignore",
             help="Curves, results, configuration and pictures in one file; opens without internet.",
         )

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from browser import MARKS, drag, no_error, settled, shoot
 from PIL import Image
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from metalab.shipped import shipped
 
@@ -89,10 +89,8 @@ def test_from_sample_to_prediction(address: str, page: Page, size: dict[str, int
     assert [one for one in errors if HARMLESS not in one] == []
 
 
-def test_labels_by_keys_survive_another_page(address: str, page: Page) -> None:
-    page.set_viewport_size(WIDE)
-    page.goto(f"{address}/pictures")
-    expect(page.get_by_text("Mean IoU after")).to_be_visible()
+def picture_to_label(page: Page) -> Locator:
+    """Bring one picture to label here, and return the canvas that shows it."""
     press(page, "Label here")
     page.get_by_test_id("stFileUploader").filter(has_text="Pictures to label").locator(
         "input"
@@ -100,6 +98,14 @@ def test_labels_by_keys_survive_another_page(address: str, page: Page) -> None:
     canvas = page.locator(".labeller canvas")
     expect(canvas).to_be_visible()
     settled(page)
+    return canvas
+
+
+def test_labels_by_keys_survive_another_page(address: str, page: Page) -> None:
+    page.set_viewport_size(WIDE)
+    page.goto(f"{address}/pictures")
+    expect(page.get_by_text("Mean IoU after")).to_be_visible()
+    canvas = picture_to_label(page)
     canvas.focus()
     for key in ("ArrowLeft", "Space", "ArrowRight", "ArrowDown", "Space"):
         page.keyboard.press(key)
@@ -150,13 +156,7 @@ def test_boxes_are_moved_resized_and_taken_away(address: str, page: Page) -> Non
     page.goto(f"{address}/pictures")
     expect(page.get_by_text("Mean IoU after")).to_be_visible()
     press(page, "Draw boxes")
-    press(page, "Label here")
-    page.get_by_test_id("stFileUploader").filter(has_text="Pictures to label").locator(
-        "input"
-    ).set_input_files({"name": "one.jpg", "mimeType": "image/jpeg", "buffer": jpeg((250, 200, 40), 40)})
-    canvas = page.locator(".labeller canvas")
-    expect(canvas).to_be_visible()
-    settled(page)
+    canvas = picture_to_label(page)
     canvas.scroll_into_view_if_needed()
     place = canvas.bounding_box()
     assert place is not None

@@ -1,8 +1,8 @@
 """A reader and writer of short texts: an encoder-decoder that can copy, modulated by a code of the task.
 
 Transformer blocks (Vaswani et al. 2017) with short convolutions for the order of sub-words, a pointer that
-copies (See et al. 2017, equations 8-9), and FiLM (Perez et al. 2018) from a small code: one code for each group
-of meta-train (language, package), learnt together as in multilingual translation (Johnson et al. 2017). An
+copies (See et al. 2017, equations 8-9), and FiLM (Perez et al. 2018) from a small code: one for each group of
+meta-train (language, package), learnt together as in multilingual translation (Johnson et al. 2017). An
 unseen group is a new code, or adjusted parameters.
 """
 
@@ -59,7 +59,7 @@ class Writer(Backbone):
     """Sub-words (n, length) → features (n, d), the mean of a text; and texts written from them.
 
     ``size`` is the most sub-words that are read, ``width`` is d; ``channels`` and ``normalisation`` are
-    unused (layers are normalised one by one: inductive). FiLM has a pair for every block, those of the encoder
+    unused (layers are normalised one by one: inductive). FiLM has a pair for every block, the encoder's
     first; each is (d,), or (n, d) for texts of several groups.
     """
 
@@ -216,8 +216,8 @@ class Writer(Backbone):
     def _attend(
         self, params: Params, name: str, h: Tensor, keys: Tensor, values: Tensor, seen: Tensor
     ) -> Tensor:
-        """Return multi-head attention (n, t, d) of ``h`` to ``keys`` (n, m, d); ``seen`` (n or none, t or 1, m)
-        is False for what must not be looked at."""
+        """Return multi-head attention (n, t, d) of ``h`` to ``keys`` (n, m, d); ``seen`` (n or none, t or 1,
+        m) is False for what must not be looked at."""
         query, keys, values = (
             part.unflatten(-1, (HEADS, -1)).transpose(1, 2)
             for part in (F.linear(h, params[f"{name}_query"]), keys, values)

@@ -1,4 +1,4 @@
-"""Tasks of writing: pairs of texts of one group (a language, a package's style), to be learnt from K pairs."""
+"""Tasks of writing: pairs of texts of one group (a language, a package's style), learnt from K pairs."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Code hypernetwork: reads the example pairs, emits the code that retunes the writer, and copies from them.
 
-The summary of a set is that of neural processes (Garnelo et al. 2018, section 2.2); the code takes the place of
-the language codes of multilingual translation, so a new language is one forward pass away.
+The summary of a set is that of neural processes (Garnelo et al. 2018, section 2.2); the code takes the place
+of the language codes of multilingual translation, so a new language is one forward pass away.
 """
 
 from __future__ import annotations

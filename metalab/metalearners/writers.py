@@ -20,7 +20,7 @@ class Writing(MetaLearner):
     """Adaptation yields any of ``code`` (CODE,), changed parameters of the backbone by name, and
     ``memory.features`` (1, m, d), ``memory.ids``, ``memory.seen`` (1, m), which is read beside every text.
 
-    Predictions are texts (n, TARGET_LENGTH) int64. Their log probabilities (n, t) are the outputs in training.
+    Predictions are texts (n, TARGET_LENGTH) int64; outputs in training are log probabilities (n, t).
     """
 
     cpu_strategy: ClassVar[tuple[str, str]] = ("threads", "threads")

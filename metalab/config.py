@@ -199,7 +199,7 @@ class Config(BaseModel):
         "auto",
         "Training",
         "Execution",
-        "How the tasks of a batch are run; auto suits device, network and length of the run. graph: CUDA only.",
+        "How the tasks of a batch are run; auto suits device, network and length of the run; graph: CUDA.",
         advanced=True,
     )
 

@@ -1,7 +1,7 @@
 """The meta-gradient of a batch of tasks as one CUDA graph: the GPU runs all kernels of a step at one call.
 
-Small tasks leave a GPU waiting for the CPU to launch kernels; a graph (``torch.cuda.CUDAGraph``) launches them
-all at once. It runs the kernels of the ordinary batched call, in their order.
+Small tasks leave a GPU waiting for the CPU to launch kernels; a graph (``torch.cuda.CUDAGraph``) launches
+them all at once. It runs the kernels of the ordinary batched call, in their order.
 """
 
 from __future__ import annotations

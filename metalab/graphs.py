@@ -41,6 +41,7 @@ class Graph:
             for _ in range(WARM):
                 gradient(metalearner, self._batch, parameters)
         torch.cuda.current_stream().wait_stream(aside)
+        torch.cuda.empty_cache()  # of the side stream, which nothing else could use
         self._graph = torch.cuda.CUDAGraph()
         # A thread may draw the next tasks meanwhile: only this one's calls are captured, and watched.
         with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):

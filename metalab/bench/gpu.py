@@ -7,9 +7,10 @@ metalab on the CPU beside it. The gradient of every way is compared with that of
 from __future__ import annotations
 
 import argparse
+import gc
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -65,8 +66,10 @@ def speeds(case: Case, tasks: tuple[int, ...], device: torch.device) -> Iterator
     for count in tasks:
         sized = replace(case, meta_batch=count)
         for way in (*((PEER, CPU, LOOP) if count <= LOOPED else ()), *WAYS):
-            with _precision(way):
+            with _precision(way), suppress(torch.OutOfMemoryError):  # what does not fit has no row
                 yield _speed(sized, way, torch.device("cpu") if way == CPU else device, exact)
+            gc.collect()  # a capture that failed holds its memory in a cycle
+            torch.cuda.empty_cache()
 
 
 def _exact(case: Case) -> list[Tensor]:

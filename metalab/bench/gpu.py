@@ -23,7 +23,6 @@ from metalab.bench.speed import MIB, Case, double
 from metalab.errors import ConfigError
 from metalab.execution import choose_device, on_cpu, task_runner
 from metalab.storage import atomic_write, to_json
-from metalab.tasks import Examples, TaskBatch
 from metalab.worker import environment
 
 CASES = (
@@ -80,7 +79,7 @@ def _exact(case: Case) -> list[Tensor]:
 
 
 def _speed(case: Case, way: str, device: torch.device, exact: list[Tensor]) -> Speed:
-    few, batch = _on(replace(case, meta_batch=EXACT).batch(), device), _on(case.batch(), device)
+    few, batch = replace(case, meta_batch=EXACT).batch().to(device), case.batch().to(device)
     if way == PEER:
         peer = case.peer().to(device)
         seconds, memory = _timed(lambda: peer.step(batch), device)
@@ -129,11 +128,6 @@ def _precision(way: str) -> Iterator[None]:
 def _distance(found: list[Tensor], exact: list[Tensor]) -> float:
     ours, theirs = (torch.cat([g.detach().cpu().double().flatten() for g in held]) for held in (found, exact))
     return float((ours - theirs).norm() / theirs.norm())
-
-
-def _on(batch: TaskBatch, device: torch.device) -> TaskBatch:
-    support, query = (Examples(part.x.to(device), part.y.to(device)) for part in (batch.support, batch.query))
-    return TaskBatch(support, query, batch.way)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -154,13 +154,14 @@ def run(arguments: argparse.Namespace) -> int:
     for case in CASES:
         if not all(part in str(case) for part in arguments.only or ()):
             continue
+        peer: Speed | None = None
         for row in speeds(case, tuple(arguments.tasks), device):
             rows.append(row)
-            peer = next(old for old in reversed(rows) if old.way == PEER)
+            peer = row if row.way == PEER else peer
+            ratio = f"{row.images / peer.images:.2f} times as fast as learn2learn's loop, " if peer else ""
             print(
                 f"{row.case}: {row.way}: {1000 * row.seconds:.1f} ms, {row.images:,.0f} images a second, "
-                f"{row.images / peer.images:.2f} times as fast as learn2learn's loop, {row.memory:.0f} MiB, "
-                f"gradient differs by {row.difference:.0e}",
+                f"{ratio}{row.memory:.0f} MiB, gradient differs by {row.difference:.0e}",
                 flush=True,
             )
             if arguments.output:  # after every row: what is measured stays

@@ -116,6 +116,49 @@ def test_answers_stand_where_the_standard_says(kind: str, subject: str, answer: 
     assert found == [answer]
 
 
+@pytest.mark.parametrize(
+    ("told", "default"),
+    [
+        ("float, default: 0.5", ["0.5"]),
+        ("str, optional (default='weight')", ["weight"]),
+        ("Default is `None`, meaning no conversion.", ["None"]),
+        ("The default is used.", []),
+        ("The default value is arbitrarily\n    chosen to be 64.", []),
+        ("bbox, (default is Matplotlib's own)", []),
+        ("If you keep the default `clip=True` parameter, it is cut.", []),
+        ("str (default = 'unweighted' or 'dijkstra')", []),
+        ('Run with the default "networkx" one. Default is False.', ["False"]),
+    ],
+)
+def test_a_default_is_a_value_and_no_word_of_a_sentence(told: str, default: list[str]) -> None:
+    text = f"Do it.\n\nParameters\n----------\na : thing\n    {told}\n"
+    assert [text[one.start : one.end] for one in answers(text) if one.kind == "default"] == default
+
+
+@pytest.mark.parametrize(
+    ("section", "kind", "body", "answer"),
+    [
+        (
+            "Examples",
+            "output of the example",
+            ">>> f()\narray([[1, 2],\n       [3, 4]])\n>>> g()\n5",
+            "array([[1, 2],\n       [3, 4]])",
+        ),
+        ("References", "year of the reference", ".. [1] https://a.org/2011/10/04/hull, 1999.", "1999"),
+    ],
+)
+def test_answers_are_whole(section: str, kind: str, body: str, answer: str) -> None:
+    text = f"Do it.\n\n{section}\n{'-' * len(section)}\n{body}\n"
+    assert [text[one.start : one.end] for one in answers(text) if one.kind == kind] == [answer]
+
+
+def test_a_related_function_is_the_first_that_is_named() -> None:
+    for body, found in (("one\ntwo", ["one"]), (":func:`one`\ntwo", [])):
+        text = f"Do it.\n\nSee Also\n--------\n{body}\n"
+        held = [text[one.start : one.end] for one in answers(text) if one.kind == "function to see also"]
+        assert held == found
+
+
 def test_text_without_sections_answers_nothing() -> None:
     assert answers("Just a line.\n\nAnd another.") == []
     assert answers("") == []

@@ -18,21 +18,24 @@ ENTRY = re.compile(r"^(\*{0,2}[A-Za-z_][\w.]*(?:, \*{0,2}\w+)*)(?: ?: ?(.+))?$",
 DEFAULT = re.compile(
     r"\bdefaults?(?: value)?(?:(?: is| to|:| ?=)\s*|\s+(?=['\"`\d-]|None\b|True\b|False\b))[`'\"]*"
     r"(?!(?:a|an|the|to|is|it|its|that|this|all|no|not|using|use|whatever|half|same|one|two|number|value)\b)"
-    r"(-?\w[\w.+\-]*+|\(\)|\[\]|\{\})(?![\w(\[])(?!['\"`]* ?[*/+])(?! [a-z])",
+    r"(?!(?:used|set|chosen|taken|given|computed|determined|calculated|estimated|inferred|\w+ly)\b)"
+    r"(-?\w[\w.+\-]*+|\(\)|\[\]|\{\})(?![\w(\[])(?!['\"`]* ?[*/+=])(?!'s\b)(?![\"'`]* [a-z])",
     re.I,
 )
+"""A default, not the words of a sentence about it ("the default is used", "default `x` or `y`")."""
 CHOICES = re.compile(r"\{[^{}\n]+\}")
 SHAPE = re.compile(r"\bshape:?(?: of)? ?[=:]? ?(\([^()\n]*\))")
 SENTENCE = re.compile(r"\S.*?(?:[.!?](?=\s|$)|(?=\n\s*\n)|$)", re.S)
 VERSION = re.compile(r"versionadded:: *(\d[\w.]*)")
 CHANGED = re.compile(r"(?:versionchanged|deprecated):: *(\d[\w.]*)")
-YEAR = re.compile(r"\b((?:19|20)\d\d)\b")
+YEAR = re.compile(r"(?<!/)\b((?:19|20)\d\d)\b(?!/)")
 TITLE = re.compile(r"[\"“]([^\"”]{12,160})[\"”]")
 LINK = re.compile(r"https?://[^\s>)`]*[\w/]")
 AUTHOR = re.compile(r"\.\. \[\w+\] +((?:[A-Z][\w'-]*\.? ?){1,4})")
 CODE = re.compile(r"^>>> ((?!import|from)\S.*)$", re.M)
-OUTPUT = re.compile(r"^>>> (?!import|from).*\n(?!>>>|\.\.\.|\n)(\S.*)$", re.M)
-IF_NONE = re.compile(r"(If (?:`+)?None(?:`+)?,? [^.\n]+(?:\n *[^.\n]+)?\.)")
+OUTPUT = re.compile(r"^>>> (?!import|from).*\n(?!>>>|\.\.\.)(\S.*(?:\n(?!>>>) *\S.*)*)", re.M)
+"""All lines of it, up to the next command or an empty line."""
+IF_NONE = re.compile(r"(If (?:`+)?None(?:`+)?,? [^.\n]+(?:\n *[^.\n]+)?\.)(?=\s|$)")
 
 
 @dataclass(frozen=True)
@@ -178,10 +181,13 @@ def _about(text: str, sections: dict[str, tuple[int, int]]) -> Iterator[Answer]:
         ("Notes", "the notes", SENTENCE),
     ):
         if section in sections and (match := pattern.search(text, *sections[section])):
-            span = match.span(1) if pattern.groups else match.span()
-            yield Answer(kind, "", *_trimmed(text, *span))
+            start, end = match.span(1) if pattern.groups else match.span()
+            if pattern is not OUTPUT:  # signs at its end belong to it
+                start, end = _trimmed(text, start, end)
+            yield Answer(kind, "", start, end)
     for _, name_span, _, _ in _entries(text, sections, "See Also")[:1]:
-        yield Answer("function to see also", "", *name_span)
+        if not text[sections["See Also"][0] : name_span[0]].strip():  # else the first is no plain name
+            yield Answer("function to see also", "", *name_span)
 
 
 def _sections(text: str) -> dict[str, tuple[int, int]]:

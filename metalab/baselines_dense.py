@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -111,14 +112,16 @@ def _unit(backbone: Backbone, x: Tensor) -> Tensor:
     return F.normalize(backbone(x), dim=1)
 
 
-def places_from_scratch(labelling: Labelling, steps: int, rate: float) -> Baseline:
-    """The same network, newly initialised, trained with a head for places on the support set alone."""
+def places_trained(labelling: Labelling, steps: int, rate: float, scratch: bool = True) -> Baseline:
+    """The same network, newly initialised or with ``scratch`` False as it was pre-trained, trained with a
+    head for places on the support set alone."""
 
     def make(backbone: Backbone) -> Method:
         def method(task: Task, number: int) -> Tensor:
             x, shape = task.support.x, (labelling.count(task.way), backbone.feature_dim)
             with torch.enable_grad():
-                model = backbone.from_scratch(number).requires_grad_(True).train()
+                model = backbone.from_scratch(number) if scratch else copy.deepcopy(backbone)
+                model.requires_grad_(True).train()
                 model.momentum = 1.0
                 head = torch.randn(shape, device=x.device, generator=seeded(x.device, number)) * 0.01
                 head.requires_grad_()
@@ -248,7 +251,7 @@ MASK_BASELINES: list[tuple[str, str, Baseline]] = [
     (
         "from-scratch",
         "From scratch on the support set",
-        places_from_scratch(MASKS, SCRATCH_STEPS, SCRATCH_RATE),
+        places_trained(MASKS, SCRATCH_STEPS, SCRATCH_RATE),
     ),
 ]
 BOX_BASELINES: list[tuple[str, str, Baseline]] = [

@@ -45,6 +45,7 @@ class Config(BaseModel):
         "annotated",
         "documentation",
         "answered",
+        "stories",
         "docstrings",
         "catalogues",
         "pairs",
@@ -54,9 +55,9 @@ class Config(BaseModel):
         "Data source",
         "Where tasks come from. Images: embedded characters (glyphs), real digits (test only), Omniglot, own "
         "images. Masks and boxes: composed scenes, own annotated pictures (COCO, Pascal VOC, PNG masks). "
-        "Questions: documentation of installed packages, own answered questions (test only). Texts: "
-        "docstrings and their summaries, catalogues of interface phrases and names, own pairs of texts "
-        "(test only).",
+        "Questions: documentation of installed packages, made-up stories, own answered questions (test "
+        "only). Texts: docstrings and their summaries, catalogues of interface phrases and names, own pairs "
+        "of texts (test only).",
     )
     data: Path | None = _field(
         None,

@@ -37,7 +37,7 @@ QUERY = 24
 """Questions to judge by, at most: enough to see, and quick."""
 MOST_JUDGED = 100_000
 """Characters of the passages to judge by, at most: the baselines read all of them at once."""
-SLOW = ("from-scratch",)
+SLOW = ("from-scratch", "fine-tuned")
 """Baselines that take seconds, so only ``metalab evaluate`` has them."""
 
 

@@ -88,3 +88,8 @@ def exact_match(outputs: Tensor, labels: Tensor) -> Tensor:
     """Return the share of texts of which the best span is the answer."""
     (start, count), (first, number) = best_spans(outputs)[:2], spans_of(labels)
     return ((count == number) & ((start == first) | (number == 0))).float().mean()
+
+
+def answer_scores(outputs: Tensor, labels: Tensor) -> dict[str, float]:
+    """Return token F1 and exact match, 0..1, of one task."""
+    return {"token F1": float(span_f1(outputs, labels)), "exact match": float(exact_match(outputs, labels))}

@@ -15,6 +15,7 @@ SOURCES = {
     "image-folder": "Own images (a zip, or a folder on the server)",
     "scenes": "Composed scenes (embedded)",
     "documentation": "Documentation of installed Python packages",
+    "stories": "Made-up stories (embedded)",
     "annotated": "Own annotated pictures (a folder or zip on the server)",
 }
 

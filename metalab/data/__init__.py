@@ -41,6 +41,10 @@ def create_source(config: Config, device: torch.device | str = "cpu") -> TaskSou
         from metalab.data.questions import QuestionSource
 
         return QuestionSource(config.image_size, device)
+    if config.source == "stories":
+        from metalab.data.story_source import StorySource
+
+        return StorySource(config.image_size, device)
     if config.source == "answered":
         from metalab.data.answered_source import AnsweredSource
 

@@ -156,7 +156,7 @@ class QuestionSource:
             else:
                 drawn, wording = _drawn(split, kind, each, rng), KINDS[kind].wording
             if not (split == "train" and wording and rng.random() < WORDED):
-                wording = f"{_made_up_word(rng)} {{}}?"
+                wording = f"{made_up_word(rng)} {{}}?"
             rows = []
             for at, (number, subject, *answer) in enumerate(drawn):
                 missing = split == "train" and at >= shape.shot and rng.random() < MISSING
@@ -186,7 +186,7 @@ class QuestionSource:
         for row in range(n):
             kind = int(rng.choice(kinds))
             number, subject, *answer = _drawn("train", kind, 1, rng)[0]
-            question = words(f"{_made_up_word(rng)} {subject}?")
+            question = words(f"{made_up_word(rng)} {subject}?")
             passage = corpus("train").passages[number]
             x[row], labels, start, asked = window(passage, question, tuple(answer), self.size, rng)
             y[row, labels >= 0] = 0
@@ -213,14 +213,15 @@ def window(
     size: int,
     rng: np.random.Generator,
     missing: bool = False,
+    whole: bool = False,
 ) -> tuple[np.ndarray, np.ndarray, int, int]:
     """Return tokens (size, 6), labels (size,), the passage's first token shown, and where it stands.
 
     The window starts at a line drawn among those that show the whole ``answer`` (first token, tokens); with
-    ``missing`` among those that show nothing of it, if there are any.
+    ``missing`` among those that show nothing of it, if there are any; with ``whole`` at the passage's first.
     """
     room = size - min(len(question), size // 4)
-    starts = [0, *(at for at, word in enumerate(passage.plain) if word[0] == "\n")]
+    starts = [0] if whole else [0, *(at for at, word in enumerate(passage.plain) if word[0] == "\n")]
     latest = max(0, len(passage) - room)
     first, count = answer or (0, 0)
     fit = [at for at in starts if first + count - room <= at <= min(first, latest + 24)]
@@ -243,9 +244,10 @@ def text_window(
     size: int,
     rng: np.random.Generator,
     missing: bool = False,
+    whole: bool = False,
 ) -> Window:
     """Return a :func:`window` on ``passage``, the tokens of ``text``, that can be read as text."""
-    tokens, labels, start, asked = window(passage, words(question), answer, size, rng, missing)
+    tokens, labels, start, asked = window(passage, words(question), answer, size, rng, missing, whole)
     return Window(tokens, labels, text, passage, question, answer, start, asked)
 
 
@@ -315,7 +317,8 @@ def _drawn(split: Split, kind: int, n: int, rng: np.random.Generator) -> list[tu
     return [held[number][rng.integers(len(held[number]))] for number in chosen]
 
 
-def _made_up_word(rng: np.random.Generator) -> str:
+def made_up_word(rng: np.random.Generator) -> str:
+    """Draw a word that means nothing."""
     letters = [rng.choice(list("bdfgklmnprstvz")) + rng.choice(list("aeiou")) for _ in range(3)]
     return "".join(letters)
 

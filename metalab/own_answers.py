@@ -1,4 +1,4 @@
-"""A task of answered questions, judged: from held-out documentation, a user's file, or a table typed in."""
+"""A task of answered questions, judged: held out here, from a user's file, or from a table typed in."""
 
 from __future__ import annotations
 
@@ -24,8 +24,10 @@ from metalab.backbones import Backbone
 from metalab.baselines import Method
 from metalab.baselines_text import ANSWER_BASELINES
 from metalab.data.answered import Answered
-from metalab.data.numpydoc import KINDS, kinds_of
+from metalab.data.numpydoc import KINDS
 from metalab.data.questions import QuestionSource, stacked, windows_at
+from metalab.data.stories import STORY_KINDS
+from metalab.data.story_source import StorySource
 from metalab.inspection import TaskView
 from metalab.inspection_answers import inspect_answers
 from metalab.metalearners import MetaLearner
@@ -51,17 +53,36 @@ class AnswerTask:
     left_out: int = 0
 
 
-def held_out_kinds() -> dict[int, str]:
-    """Return the kinds of question that no training has met: number → name."""
-    return {number: KINDS[number].name for number in kinds_of("test")}
+def held_out_kinds(source: str = "documentation") -> dict[int, str]:
+    """Return the kinds of question of ``source`` that no training has met: number → name."""
+    return _source(source, SIZE).class_names("test")
 
 
-def sample_task(number: int, shot: int, query: int, kind: int | None = None, size: int = SIZE) -> AnswerTask:
-    """Return held-out task ``number`` of documentation, of ``kind`` or of any. Raises :class:`DataError`."""
-    source = QuestionSource(size, only=kind)
-    windows = windows_at(source, number, "test", TaskShape(1, shot, query), seed=1)
+def meaning(kind: int, source: str = "documentation") -> str:
+    """Return how a person would ask for ``kind`` of ``source``, "…" standing for what is asked about."""
+    wordings = STORY_KINDS if source == "stories" else KINDS
+    return wordings[kind].wording.format("…")
+
+
+def sample_task(
+    number: int,
+    shot: int,
+    query: int,
+    kind: int | None = None,
+    size: int = SIZE,
+    source: str = "documentation",
+) -> AnswerTask:
+    """Return held-out task ``number`` of ``source`` (documentation or stories), of ``kind`` or of any.
+
+    Raises :class:`DataError`.
+    """
+    windows = windows_at(_source(source, size, kind), number, "test", TaskShape(1, shot, query), seed=1)
     held = [window.answered() for window in windows]
     return AnswerTask(held[:shot], held[shot:])
+
+
+def _source(name: str, size: int, kind: int | None = None) -> QuestionSource | StorySource:
+    return (StorySource if name == "stories" else QuestionSource)(size, only=kind)
 
 
 def divide(items: Sequence[Answered], shot: int, seed: int | None = None) -> AnswerTask:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from pages.answershow import answered_cards, legend, methods_table, query_cards
-from pages.answersource import FILE, HERE, SAMPLE, answer_task
+from pages.answersource import FILE, HERE, SAMPLE, STORIES, answer_task
 from pages.answersout import ask, take_away
 from pages.common import chosen, errors_in_place, time_taken
 from pages.drawnfeatures import embedder
@@ -71,7 +71,7 @@ def results(key: str, held: Judged) -> None:
             "ready all the same.",
             icon=":material/info:",
         )
-    st.subheader("4 · Ask yourself")
+    st.subheader("4 · Try a new passage")
     ask(key, held)
     st.subheader("5 · Take it away")
     take_away(held)
@@ -106,7 +106,7 @@ st.caption(
     "passages, within seconds. Nothing leaves this machine."
 )
 with errors_in_place():
-    where = chosen("Examples from", [SAMPLE, FILE, HERE], "answers-where")
+    where = chosen("Examples from", [SAMPLE, STORIES, FILE, HERE], "answers-where")
     model = choose_model("question-answering")
     st.subheader("1 · Answered questions")
     task = answer_task(where) if model is not None else None

@@ -1,4 +1,4 @@
-"""Where the answered questions of *Questions* come from: documentation, a file, or a table typed here."""
+"""Where the answered questions of *Questions* come from: embedded sources, a file, or a table typed here."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from metalab.data.archives import Note
     from metalab.own_answers import AnswerTask
 
-SAMPLE, FILE, HERE = "Documentation", "A file", "Typed here"
+SAMPLE, STORIES, FILE, HERE = "Documentation", "Stories", "A file", "Typed here"
 SHOT = "Answered questions that the model learns from: K of K-shot."
 QUERY = 6
 """Questions of a held-out task to judge by."""
@@ -30,16 +30,22 @@ EXAMPLE = (
 """Rows that stand in the table at first: what is asked for is the unit."""
 
 
-FIRST = "parameter after"
+FIRST = {"documentation": "parameter after", "stories": "where a person went after"}
 """The kind that is shown first: anybody sees at once what is asked for. It is of middling difficulty."""
+ABOUT = {
+    "documentation": "Documentation of packages that took no part in any training (scikit-image, NetworkX), "
+    "as installed here; the passages are cut to what the model reads at once.",
+    "stories": "Made-up stories, another for each question. The ready model was trained on documentation: it "
+    "has met no story, and none of these names and things.",
+}
 
 
 @st.cache_resource(show_spinner="Reading the documentation of installed packages …", max_entries=16)
-def sampled(number: int, shot: int, kind: int | None) -> AnswerTask:
-    """Return a task of held-out documentation; once, for all reruns."""
+def sampled(number: int, shot: int, kind: int | None, source: str) -> AnswerTask:
+    """Return a held-out task; once, for all reruns."""
     from metalab.own_answers import sample_task
 
-    return sample_task(number, shot, QUERY, kind)
+    return sample_task(number, shot, QUERY, kind, source=source)
 
 
 @st.cache_resource(show_spinner="Reading the file …", max_entries=4)
@@ -52,22 +58,22 @@ def read_file(key: str, _content: bytes, name: str) -> AnsweredSet:
 
 def answer_task(where: str) -> AnswerTask | None:
     """Let the user bring answered questions from ``where``; return the task, None until there is enough."""
-    if where == SAMPLE:
-        return _sample()
+    if where in (SAMPLE, STORIES):
+        return _sample("stories" if where == STORIES else "documentation")
     return _file() if where == FILE else _typed()
 
 
-def _sample() -> AnswerTask:
-    from metalab.own_answers import held_out_kinds
+def _sample(source: str) -> AnswerTask:
+    from metalab.own_answers import held_out_kinds, meaning
 
-    kinds: dict[int | str, str] = {ANY: "Any of them", **held_out_kinds()}
+    kinds: dict[int | str, str] = {ANY: "Any of them", **held_out_kinds(source)}
     row = st.columns([2, 1, 1, 1.4], vertical_alignment="bottom")
     kind = row[0].selectbox(
         "Kind of question",
         list(kinds),
-        list(kinds.values()).index(FIRST),
+        list(kinds.values()).index(FIRST[source]),
         format_func=kinds.__getitem__,
-        key="answers-kind",
+        key=f"answers-kind-{source}",
         help="What is asked for. The model is not told: a made-up word stands for it, and the examples show "
         "what it means. No training has met any of these kinds.",
     )
@@ -81,11 +87,15 @@ def _sample() -> AnswerTask:
         width="stretch",
         on_click=lambda: st.session_state.update({"answers-number": (number + 1) % 100_000}),
     )
-    st.caption(
-        "Documentation of packages that took no part in any training (scikit-image, NetworkX), as installed "
-        "here; the passages are cut to what the model reads at once."
+    st.caption(ABOUT[source])
+    task = sampled(number, shot, None if kind == ANY else kind, source)
+    word = task.support[0].question.split()[0]
+    means = "what the answers show" if kind == ANY else f"*{meaning(kind, source)}*"
+    st.markdown(
+        f"Each question is **{word}** and what it is about. That word is made up and means {means} here; the "
+        "model is told nothing but the answers below."
     )
-    return sampled(number, shot, None if kind == ANY else kind)
+    return task
 
 
 def _file() -> AnswerTask | None:

@@ -18,7 +18,7 @@ def ask(key: str, held: Judged) -> None:
     example = held.task.support[0]
     with st.form(f"ask-{key}"):
         passage = st.text_area(
-            "A new passage", height=160, key=f"ask-passage-{key}", placeholder=example.passage[:400]
+            "A new passage", height=160, key=f"ask-passage-{key}", placeholder=example.passage.strip()[:400]
         )
         question = st.text_input(
             "Question",

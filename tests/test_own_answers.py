@@ -22,6 +22,7 @@ from metalab.own_answers import (
     divide,
     held_out_kinds,
     judge,
+    meaning,
     results_json,
     sample_task,
     task_key,
@@ -88,6 +89,15 @@ def test_tasks_of_one_kind_or_of_any() -> None:
         sample_task(0, 100, 100, next(number for number, name in kinds.items() if name == "shape"))
     with pytest.raises(DataError, match="no question of this split"):
         sample_task(0, 1, 1, 0)
+
+
+def test_tasks_of_stories_and_what_kinds_mean() -> None:
+    kinds = {name: number for number, name in held_out_kinds("stories").items()}
+    assert meaning(kinds["price of a thing"], "stories") == "What does the … cost?"
+    assert meaning(next(n for n, name in held_out_kinds().items() if name == "shape")) == "What shape has …?"
+    task = sample_task(0, 2, 3, kinds["price of a thing"], source="stories")
+    assert all(one.answer.isdecimal() for one in [*task.support, *task.query])
+    assert all("coins" in one.passage for one in task.support)
 
 
 def test_division_teaches_by_answered_ones_and_judges_by_the_rest() -> None:

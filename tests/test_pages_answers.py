@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -72,6 +73,7 @@ def rows(count: int) -> list[dict[str, str]]:
 def test_tasks_of_documentation(open_page: AppTest) -> None:
     app = open_page
     assert not app.error, said(app)
+    assert "means *Which argument comes after …?* here" in said(app)
     labels = {one.label for one in app.metric}
     assert labels == {"Token F1 after", "Token F1 before", "Exactly right", "Time to adapt"}
     assert html(app).count("title='the answer'") >= 5 + 2 * 4, "in support, before and after"
@@ -81,14 +83,29 @@ def test_tasks_of_documentation(open_page: AppTest) -> None:
     assert html(app).count("Before · Word patterns") == 4
     press(app, "Another task")
     assert html(app) != first
-    app.selectbox(key="answers-kind").set_value(19).run()
+    app.selectbox(key="answers-kind-documentation").set_value(19).run()
     assert not app.error
     app.number_input(key="answers-shot").set_value(2).run()
     assert not app.exception
-    assert {"6 · Features", "5 · Take it away", "4 · Ask yourself"} <= {one.value for one in app.subheader}
+    assert {"6 · Features", "5 · Take it away", "4 · Try a new passage"} <= {
+        one.value for one in app.subheader
+    }
     assert "writes nothing" in said(app)
     downloads = [one.label for one in app.get("download_button")]
     assert downloads == ["Download the model", "Download the results", "Download a script"]
+
+
+def test_tasks_of_stories(open_page: AppTest) -> None:
+    app = choose(open_page, "Stories")
+    assert not app.error, said(app)
+    assert "*Where did … go from there?*" in said(app)
+    assert "has met no story" in said(app)
+    word = re.search(r"question is \*\*(\w+)\*\*", said(app))[1]
+    assert html(app).count(f"{word} ") >= 5 + 4, "in every question"
+    kind = app.selectbox(key="answers-kind-stories")
+    kind.set_value("any").run()
+    assert "means what the answers show here" in said(app)
+    assert "price of a thing" in kind.options
 
 
 def test_a_file_with_rows_that_cannot_be_used(open_page: AppTest) -> None:

@@ -14,6 +14,7 @@ from torch import Tensor
 from metalab.data.answered import LONGEST
 from metalab.data.questions import BEGIN, INSIDE
 from metalab.data.words import TOLD
+from metalab.tasks import Examples
 
 NEVER = -100.0
 """Logit of what cannot be part of an answer: the question and padding. Sums of it must stay exact enough."""
@@ -90,6 +91,22 @@ def exact_match(outputs: Tensor, labels: Tensor) -> Tensor:
     return ((count == number) & ((start == first) | (number == 0))).float().mean()
 
 
-def answer_scores(outputs: Tensor, labels: Tensor) -> dict[str, float]:
-    """Return token F1 and exact match, 0..1, of one task."""
-    return {"token F1": float(span_f1(outputs, labels)), "exact match": float(exact_match(outputs, labels))}
+def same_words(outputs: Tensor, examples: Examples) -> Tensor:
+    """Return the share of texts of which the best span has the answer's words, wherever they stand (SQuAD's
+    exact match): in a story one name may stand in many sentences."""
+    (start, count), (first, number) = best_spans(outputs)[:2], spans_of(examples.y)
+    held = examples.x[..., 0]
+    right = [
+        n == m and bool((row[a : a + n] == row[b : b + n]).all())
+        for row, a, n, b, m in zip(held, start, count, first, number, strict=True)
+    ]
+    return torch.tensor(right).float().mean()
+
+
+def answer_scores(outputs: Tensor, examples: Examples) -> dict[str, float]:
+    """Return token F1, exact match, and exact match wherever the words stand, 0..1, of one task."""
+    return {
+        "token F1": float(span_f1(outputs, examples.y)),
+        "exact match": float(exact_match(outputs, examples.y)),
+        "same words": float(same_words(outputs, examples)),
+    }

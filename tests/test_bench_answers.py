@@ -36,7 +36,7 @@ def test_scores_are_of_the_same_tasks_and_kinds_are_told_apart(
         for one in batch:
             with torch.no_grad():
                 outputs = learner.predict(learner.adapt(one.support, 1), one.query.x)
-            by_hand.append(list(answer_scores(outputs, one.query.y).values()))
+            by_hand.append(list(answer_scores(outputs, one.query).values()))
             kinds.append(source.class_name(int(one.classes[0])))
     assert main([*COMMAND, *QUICK, "--json"]) == 0
     table = json.loads(capsys.readouterr().out)
@@ -45,6 +45,9 @@ def test_scores_are_of_the_same_tasks_and_kinds_are_told_apart(
     assert table["metric"] == "token F1"
     np.testing.assert_allclose([row["accuracy"], row["interval"]], expected[0], rtol=1e-5)
     np.testing.assert_allclose(table["further"]["exact match"][FIRST], expected[1], rtol=1e-5)
+    same = table["further"]["same words"]
+    np.testing.assert_allclose(same[FIRST], expected[2], rtol=1e-5)
+    assert same[FIRST][0] > expected[1][0], "names of stories stand in several places"
     tasks = {row["method"]: row["tasks"] for row in table["rows"]}
     assert tasks["from-scratch"] == tasks["fine-tuned"] == 2, "slow"
     assert tasks["patterns"] == TASKS
@@ -63,9 +66,9 @@ def test_the_table_is_read_by_people(capsys: pytest.CaptureFixture[str]) -> None
     assert columns.split("  ")[-1] == "tasks"
     assert "to best baseline" in columns
     guided = next(line for line in lines if line.strip().startswith("Guided pointer"))
-    assert guided.count("±") == 3
+    assert guided.count("±") == 4
     scratch = next(line for line in lines if line.strip().startswith("From scratch"))
-    assert scratch.count("±") == 2
+    assert scratch.count("±") == 3
 
 
 def test_what_is_trained_is_kept_and_not_mistaken(tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from metalab.data.answered import LONGEST
-from metalab.spans import as_outputs, best_spans, exact_match, span_f1, span_loss, span_scores
+from metalab.spans import as_outputs, best_spans, exact_match, same_words, span_f1, span_loss, span_scores
+from metalab.tasks import Examples
 
 
 def outputs_of(n: int = 2, length: int = 50, seed: int = 0) -> torch.Tensor:
@@ -52,6 +53,18 @@ def test_the_best_span_and_its_f1() -> None:
     labels[1, 9] = 1  # missed
     assert span_f1(outputs, labels) == pytest.approx((2 * 2 / 5 + 0 + 1) / 3)
     assert exact_match(outputs, labels) == pytest.approx(1 / 3)
+
+
+def test_the_same_words_elsewhere_are_right_by_words_alone() -> None:
+    outputs = torch.zeros(4, 3, 1, 10)
+    outputs[:, 1:] = -5
+    outputs[:3, 1, 0, 2], outputs[:3, 2, 0, 3] = 9, 9  # tokens 2 and 3; of the last text none
+    labels = torch.zeros(4, 10, dtype=torch.int64)
+    labels[:3, 6], labels[:2, 7] = 1, 2
+    x = torch.arange(10.0)[None, :, None].repeat(4, 1, 6)
+    x[0, 6:8] = x[0, 2:4]  # the same two words; of the second text others, of the third one too few
+    assert same_words(outputs, Examples(x, labels)) == pytest.approx(2 / 4)
+    assert exact_match(outputs, labels) == pytest.approx(1 / 4), "none where there is none"
 
 
 def test_questions_and_padding_are_never_answers() -> None:

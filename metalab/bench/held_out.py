@@ -29,8 +29,8 @@ from metalab.progress import Progress
 from metalab.tasks import Examples, Split, TaskShape, TaskSource
 from metalab.training import Trainer
 
-Scores = Callable[[Tensor, Tensor], dict[str, float]]
-"""What is measured of outputs and targets; the first is the application's metric."""
+Scores = Callable[[Tensor, Examples], dict[str, float]]
+"""What is measured of outputs and query examples; the first is the application's metric."""
 Further = dict[str, dict[str, tuple[float, float]]]
 """Of further scores: mean and half the 95 % interval by method."""
 
@@ -49,7 +49,7 @@ def compare(
     names: list[str] = []
 
     def judge(outputs: Tensor, query: Examples) -> Tensor:
-        held = metric(outputs, query.y)
+        held = metric(outputs, query)
         names[:] = held
         return torch.tensor(list(held.values()), dtype=torch.float64)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import functools
 import hashlib
 import importlib.metadata
 import importlib.util
@@ -14,6 +15,7 @@ import json
 import platform
 import sysconfig
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,6 +71,11 @@ def installed(package: str) -> bool:
     return True
 
 
+def installed_version(package: str) -> str:
+    """Return the version of ``package`` as caches are keyed by it. Raises :class:`DataError`."""
+    return _version(package, _root(package))
+
+
 def _root(package: str) -> Path:
     if package == STANDARD_LIBRARY:
         return Path(sysconfig.get_path("stdlib"))
@@ -105,11 +112,16 @@ def _parse(package: str, root: Path) -> list[Docstring]:
 def _version(package: str, root: Path) -> str:
     if package == STANDARD_LIBRARY:
         return platform.python_version()
-    names = importlib.metadata.packages_distributions().get(package, [package])
+    names = _distributions().get(package, [package])
     try:
         return importlib.metadata.version(names[0])
     except importlib.metadata.PackageNotFoundError:
         return hashlib.sha256(str(root).encode()).hexdigest()[:12]
+
+
+@functools.cache
+def _distributions() -> Mapping[str, list[str]]:
+    return importlib.metadata.packages_distributions()
 
 
 def _read_cache(path: Path) -> list[list[str]] | None:

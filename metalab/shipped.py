@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,8 @@ RECIPES: dict[str, dict[str, Any]] = {
 """Settings of each shipped meta-learner, chosen on meta-validation; everything else is the default."""
 
 
+VOCABULARIES = {"documents": "metalab.data.summary_source"}
+"""The module that makes each shipped vocabulary."""
 TABLE = "evaluation.json"
 """The evaluation of all shipped meta-learners together, beside their weights."""
 LEADERBOARD = SHIPPED / "leaderboard.json"
@@ -122,6 +125,11 @@ def backbone_recipe(name: str) -> Config:
     """Return the configuration by which shipped backbone ``name`` is pre-trained."""
     of = next(one.name for one in applications().values() if name in one.backbones)
     return Config.create(application=of, backbone=name)
+
+
+def ship_vocabulary(name: str, path: Path) -> None:
+    """Learn vocabulary ``name`` from meta-train texts and write it to ``path``."""
+    import_module(VOCABULARIES[name]).make_vocabulary().save(path)
 
 
 def ship_backbone(config: Config, path: Path) -> Iterator[Progress]:

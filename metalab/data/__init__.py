@@ -45,6 +45,10 @@ def create_source(config: Config, device: torch.device | str = "cpu") -> TaskSou
         from metalab.data.answered_source import AnsweredSource
 
         return AnsweredSource(config.data, config.image_size, device)
+    if config.source == "docstrings":
+        from metalab.data.summary_source import SummarySource
+
+        return SummarySource(config.image_size, device)
     if config.source == "annotated":
         return _annotated(config, False, device)
     return _own_images(config, False, device)

@@ -45,7 +45,7 @@ FEWEST_WORDS, MOST_WORDS = 5, 25
 """Words of a summary."""
 BODY_WORDS = 30
 """Words of a body, at least."""
-_GENERATED = ("plotly.graph_objs", "plotly.validators", "onnxruntime.transformers", "torch._numpy")
+GENERATED = ("plotly.graph_objs", "plotly.validators", "onnxruntime.transformers", "torch._numpy")
 """Written by programs, or copied from another package here."""
 _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z`*\"'(])")
 _ABBREVIATION = re.compile(r"\b(e\.g|i\.e|etc|cf|vs|Eq|Fig|al|resp|approx|no)\.$")
@@ -84,15 +84,15 @@ def _made(split: Split) -> dict[str, list[Pair]]:
     for package in PACKAGES[split]:
         if installed(package):
             for one in docstrings(package):
-                if (made := pair_of(one)) is not None and not seen & (keys := _keys(made)):
-                    seen |= keys
+                if (made := pair_of(one)) is not None and not seen & (own := keys(made)):
+                    seen |= own
                     held.append((one.where, made))
     return _grouped(held)
 
 
 def pair_of(one: Docstring) -> Pair | None:
     """Return the document and its summary; None where it is no honest example."""
-    if one.where.startswith(_GENERATED):
+    if one.where.startswith(GENERATED):
         return None
     text = one.text.strip()
     first = text.partition("\n\n")[0]
@@ -133,17 +133,21 @@ def sentences(text: str) -> list[str]:
     return found or [""]
 
 
-def _keys(pair: Pair) -> set[str]:
+def keys(pair: Pair) -> set[str]:
     """Return what no other pair may share: the body and the summary, bare."""
-    body = pair.source.partition("\n")[2]
-    return {re.sub(r"\W+", " ", text.lower()).strip() for text in (body, pair.target)}
+    return {bare(pair.source.partition("\n")[2]), bare(pair.target)}
+
+
+def bare(text: str) -> str:
+    """Return the words of ``text`` without case and marks."""
+    return re.sub(r"\W+", " ", text.lower()).strip()
 
 
 def _seen_before(split: Split) -> set[str]:
     """Return the keys of the splits that keep what ``split`` has as well: test, then validation."""
     first = SPLITS[SPLITS.index(split) + 1 :]
     return {
-        key for other in first for pairs in summaries(other).values() for pair in pairs for key in _keys(pair)
+        key for other in first for pairs in summaries(other).values() for pair in pairs for key in keys(pair)
     }
 
 

@@ -30,7 +30,7 @@ def differences(before: str, after: str) -> list[Piece]:
         pieces = [("removed", before), ("added", after)] if before != after else [("kept", after)]
     else:
         pieces = []
-        # The same word in another place is no change worth calling one: no junk is left out of the comparison.
+        # Without autojunk: frequent words are compared like any others.
         for tag, i, j, k, m in difflib.SequenceMatcher(None, first, second, autojunk=False).get_opcodes():
             if tag == "equal":
                 pieces.append(("kept", "".join(second[k:m])))

@@ -2,7 +2,7 @@
 
 As in Meta-Baseline (Chen et al. 2021, section 3.1) and RFS (Tian et al. 2020, equation 3). Backbones for
 pixels classify pixels, the ground being one class more; readers say of each token what it is to every kind of
-question.
+question; writers write (:mod:`metalab.writer_pretraining`).
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from metalab.backbones import Backbone, Pyramid, Reader, build, create_backbone, describe
+from metalab.backbones import Backbone, Pyramid, Reader, Writer, build, create_backbone, describe
 from metalab.checkpoints import SHIPPED, load_checkpoint, load_into, save_checkpoint
 from metalab.config import Config
 from metalab.data.questions import LABELS
 from metalab.errors import CheckpointError
 from metalab.progress import Progress
 from metalab.tasks import TaskSource, seeded
+from metalab.writer_pretraining import pretrain_writer
 
 BATCH = 256
 """Images per pre-training step."""
@@ -36,7 +37,7 @@ RATE = 3e-3
 
 def input_statistics(backbone: Backbone, source: TaskSource, seed: int) -> None:
     """Measure mean and deviation of meta-train images (1,024 of them) into the backbone; text has none."""
-    if isinstance(backbone, Reader):
+    if isinstance(backbone, Reader | Writer):
         return
     images, _ = source.labelled_batch(1024, seeded(backbone.input_mean.device, seed, "statistics"))
     backbone.input_mean.copy_(images.mean((0, 2, 3)))
@@ -48,6 +49,9 @@ def pretrain(backbone: Backbone, source: TaskSource, config: Config) -> Iterator
 
     A linear classifier over all meta-train classes, AdamW with warm-up and a cosine schedule. Seeded.
     """
+    if isinstance(backbone, Writer):
+        yield from pretrain_writer(backbone, source, config)
+        return
     device = backbone.input_mean.device
     input_statistics(backbone, source, config.seed)
     examples, classes, labelled = BATCH, source.n_train_classes, _images

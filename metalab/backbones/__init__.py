@@ -15,6 +15,7 @@ from metalab.backbones.photo import Photo
 from metalab.backbones.pyramid import Pyramid
 from metalab.backbones.reader import Reader
 from metalab.backbones.resnet12 import ResNet12
+from metalab.backbones.writer import Summariser, Translator, Writer
 from metalab.config import Config
 
 BACKBONES: dict[str, type[Backbone]] = {
@@ -25,6 +26,8 @@ BACKBONES: dict[str, type[Backbone]] = {
     "pyramid": Pyramid,
     "reader": Reader,
     "local": Local,
+    "translator": Translator,
+    "summariser": Summariser,
 }
 
 
@@ -66,6 +69,9 @@ __all__ = [
     "Photo",
     "Pyramid",
     "Reader",
+    "Summariser",
+    "Translator",
+    "Writer",
     "build",
     "create_backbone",
     "describe",

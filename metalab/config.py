@@ -55,7 +55,8 @@ class Config(BaseModel):
         "Where tasks come from. Images: embedded characters (glyphs), real digits (test only), Omniglot, own "
         "images. Masks and boxes: composed scenes, own annotated pictures (COCO, Pascal VOC, PNG masks). "
         "Questions: documentation of installed packages, own answered questions (test only). Texts: "
-        "docstrings and their summaries, catalogues of interface phrases and names, own pairs of texts (test only).",
+        "docstrings and their summaries, catalogues of interface phrases and names, own pairs of texts "
+        "(test only).",
     )
     data: Path | None = _field(
         None,
@@ -194,11 +195,11 @@ class Config(BaseModel):
         advanced=True,
         pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$",
     )
-    strategy: Literal["auto", "loop", "threads", "replay", "vmap", "batched"] = _field(
+    strategy: Literal["auto", "loop", "threads", "replay", "vmap", "batched", "graph"] = _field(
         "auto",
         "Training",
         "Execution",
-        "How the tasks of a batch are run; auto suits device, network and length of the run.",
+        "How the tasks of a batch are run; auto suits device, network and length of the run; graph: CUDA.",
         advanced=True,
     )
 

@@ -14,7 +14,7 @@ from metalab.progress import Progress
 from metalab.tasks import TaskSource, seeded
 from metalab.writing import likelihoods, likeliness, writing_loss
 
-BATCH, RATE, WARM = 64, 2e-3, 100
+BATCH, RATE, WARM = 128, 2e-3, 200
 """Pairs a step, peak learning rate, and steps until it is reached."""
 UNCODED = 0.15
 """Share of pairs that are written without their group's code, so that the writer can do without."""

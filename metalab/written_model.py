@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import re
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ from metalab.data.rows import plain_lines
 from metalab.data.subwords import END, PAD, START, Vocabulary, vocabulary
 from metalab.errors import CheckpointError, DataError
 from metalab.metalearners import State
+from metalab.metalearners.base import score
 from metalab.metalearners.writers import Writing
 from metalab.storage import atomic_write
 
@@ -55,7 +57,8 @@ class Written:
 
     ``probability`` is the geometric mean of its sub-words' probabilities; ``copied`` has the words of the
     source that it was copied from, ``from_source`` and ``from_examples`` the shares of it that were copied
-    from either. ``unread`` characters at the source's end were beyond what is read; not ``ended``: the text
+    from either; ``candidates`` are the other texts found, the likeliest first, with their probabilities.
+    ``unread`` characters at the source's end were beyond what is read; not ``ended``: the text
     was cut where no more is written.
     """
 
@@ -67,6 +70,11 @@ class Written:
     from_examples: float
     unread: int
     ended: bool
+    candidates: list[tuple[str, float]]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return everything as plain data, for JSON."""
+        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -99,7 +107,9 @@ class WrittenModel:
 
     def outputs(self, texts: Sequence[str]) -> Tensor:
         """Return the sub-words (n, TARGET_LENGTH) that are written for ``texts``."""
-        return torch.cat([self._search(texts[i : i + AT_ONCE])[1] for i in range(0, len(texts), AT_ONCE)])
+        return torch.cat(
+            [self._search(texts[i : i + AT_ONCE])[1][:, 0] for i in range(0, len(texts), AT_ONCE)]
+        )
 
     @torch.no_grad()
     def explain(self, written: Written) -> list[Mark]:
@@ -139,16 +149,19 @@ class WrittenModel:
 
     @torch.no_grad()
     def _search(self, texts: Sequence[str]) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the texts as examples, the best that is written for each, and its mean log probability."""
+        """Return the texts as examples, what is written for each (n, beams, length), the best first, and the
+        mean log probabilities (n, beams)."""
         x = source_examples(texts, self.vocabulary, self._size).to(self._device)
         found, chance = self.metalearner.search(self.state, x)
-        return x, found[:, 0].cpu(), chance[:, 0].cpu()
+        return x, found.cpu(), chance.cpu()
 
     def _written(self, texts: Sequence[str]) -> list[Written]:
         x, found, chance = self._search(texts)
-        copied = self._copied(x, found.to(self._device)).cpu()
+        copied = self._copied(x, found[:, 0].to(self._device)).cpu()
         held = []
-        for source, ids, probability, shares in zip(texts, found, chance.exp().tolist(), copied, strict=True):
+        for source, beams, chances, shares in zip(texts, found, chance.exp().tolist(), copied, strict=True):
+            ids, probability = beams[0], chances[0]
+            others = zip(map(self.vocabulary.decode, beams[1:].tolist()), chances[1:], strict=True)
             pieces = self.vocabulary.pieces(source)
             read = pieces[: self._size]
             length = max(1, int((ids != PAD).sum() - (ids == END).sum()))
@@ -163,6 +176,7 @@ class WrittenModel:
                     float(examples.sum() / length),
                     len(source) - pieces[self._size][0] if len(pieces) > self._size else 0,
                     bool((ids == END).any()),
+                    list(others),
                 )
             )
         return held
@@ -243,18 +257,31 @@ def cut_notes(metalearner: Writing, pairs: Sequence[Pair], name: str = "examples
 def written_task_learning(
     metalearner: Writing, train_data: Any, train_labels: Any, test_data: Any, test_labels: Any
 ) -> TaskResult:
-    """:func:`metalab.api.task_learning` for texts; ``accuracy`` is the application's metric."""
+    """:func:`metalab.api.task_learning` for texts; ``accuracy`` is :func:`judged_outputs`."""
     from metalab.api import TaskResult
-    from metalab.applications import application
 
     model = adapt_writer(metalearner, text_pairs(metalearner.application, train_data, train_labels, "train"))
     predictions, accuracy = model.predict(_texts(test_data, "test_data")), None
     if test_labels is not None:
         pairs = text_pairs(metalearner.application, test_data, test_labels, "test")
-        truth = pair_examples(pairs, model.vocabulary, metalearner.backbone.size)
-        outputs = model.outputs([pair.source for pair in pairs])
-        accuracy = float(application(metalearner.application).judge(outputs, truth))
+        accuracy = judged_outputs(model, pairs)
     return TaskResult(predictions, [one.probability for one in predictions], accuracy, model)
+
+
+def judged_outputs(model: WrittenModel, pairs: Sequence[Pair]) -> float:
+    """Return the application's metric of what is written for ``pairs``.
+
+    Where an application has none for texts, it is the geometric mean probability of the truth's sub-words.
+    """
+    from metalab.applications import application
+
+    judge = application(model.application).judge
+    truth = pair_examples(pairs, model.vocabulary, model.metalearner.backbone.size)
+    if judge is score:
+        device = model.metalearner.backbone.input_mean.device
+        with torch.no_grad():
+            return float(score(model.metalearner.likelihoods(model.state, truth.to(device)).cpu(), truth))
+    return float(judge(model.outputs([pair.source for pair in pairs]), truth))
 
 
 def text_pairs(application: str, data: Any, labels: Any, where: str) -> list[Pair]:
@@ -295,7 +322,7 @@ def _parts(source: str) -> list[tuple[int, int]]:
     found = [match.span() for match in re.finditer(r"\S+", source)]
     if len(found) > PARTS:
         cuts = [0, *(match.end() for match in _SENTENCE.finditer(source)), len(source)]
-        found = [(a, b) for a, b in zip(cuts, cuts[1:], strict=False) if source[a:b].strip()]
+        found = [(a, b) for a, b in itertools.pairwise(cuts) if source[a:b].strip()]
         if len(found) == 1:  # one long sentence
             found = [match.span() for match in re.finditer(r"\S+", source)]
     each = -(-len(found) // PARTS)

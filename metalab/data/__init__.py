@@ -45,6 +45,8 @@ def create_source(config: Config, device: torch.device | str = "cpu") -> TaskSou
         from metalab.data.answered_source import AnsweredSource
 
         return AnsweredSource(config.data, config.image_size, device)
+    if config.source == "pairs":
+        return _own_pairs(config, device)
     if config.source == "annotated":
         return _annotated(config, False, device)
     return _own_images(config, False, device)
@@ -80,6 +82,15 @@ def create_test_source(
     if name == "annotated":
         return _annotated(asked, True, device)
     return create_source(asked, device)
+
+
+def _own_pairs(config: Config, device: torch.device | str) -> TaskSource:
+    from metalab.backbones import create_backbone
+    from metalab.data.pairs_source import OwnPairs
+    from metalab.data.subwords import vocabulary
+
+    held = vocabulary(create_backbone(config).vocabulary)
+    return OwnPairs(config.data, config.application, held, config.image_size, device)
 
 
 def _annotated(config: Config, test_only: bool, device: torch.device | str) -> TaskSource:

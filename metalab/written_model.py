@@ -318,7 +318,8 @@ def _words(source: str, pieces: Sequence[tuple[int, int]], shares: Sequence[floa
 
 
 def _parts(source: str) -> list[tuple[int, int]]:
-    """Return where the words of ``source`` stand; of more than :data:`PARTS` its sentences, or runs of them."""
+    """Return where the words of ``source`` stand; of more than :data:`PARTS` its sentences, or
+    runs of them."""
     found = [match.span() for match in re.finditer(r"\S+", source)]
     if len(found) > PARTS:
         cuts = [0, *(match.end() for match in _SENTENCE.finditer(source)), len(source)]

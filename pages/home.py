@@ -22,6 +22,7 @@ WAYS = (
     ("pages/yours.py", "Your data", ":material/photo_library:", "A model for your own pictures."),
     ("pages/pictures.py", "Pictures", ":material/image_search:", "Find things: pixels or boxes."),
     ("pages/answers.py", "Questions", ":material/quiz:", "Find answers in passages."),
+    ("pages/texts.py", "Texts", ":material/translate:", "Translate and sum up short texts."),
     ("pages/tasks.py", "Tasks", ":material/category:", "Choose data, look at it, train."),
     ("pages/compare.py", "Compare", ":material/leaderboard:", "Which method is worth it?"),
 )

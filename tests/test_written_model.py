@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from writing_fixtures import language
 import metalab
 from metalab import pretraining, shipped
 from metalab.api import adapt, create_metalearner, task_learning
+from metalab.applications import applications
 from metalab.backbones import create_backbone
 from metalab.cli import main
 from metalab.data import create_test_source, subwords
@@ -21,7 +23,7 @@ from metalab.data.pairs import Pair
 from metalab.data.subwords import vocabulary
 from metalab.errors import CheckpointError, DataError
 from metalab.metalearners.writers import Writing
-from metalab.tasks import TaskShape, seeded
+from metalab.tasks import Examples, TaskShape, seeded
 from metalab.written_model import adapt_writer, cut_notes
 
 
@@ -134,6 +136,23 @@ def test_placeholders_that_differ_are_refused() -> None:
         adapt("translation", ["Hello %(name)s"], ["Hallo"])
     with pytest.raises(DataError, match="no pair"):
         adapt("translation", [], [])
+
+
+def test_evaluating_on_own_pairs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def exact(outputs: torch.Tensor, examples: Examples) -> torch.Tensor:
+        width = examples.y.shape[1]
+        return (outputs[:, :width] == examples.y).all(1).float().mean()
+
+    known = applications()
+    exactly = dataclasses.replace(known["translation"], judge=exact)
+    monkeypatch.setitem(known, "translation", exactly)
+    file = write_csv(tmp_path / "own.csv")
+    asked = ["evaluate", "--application", "translation", "--data", str(file), "--shot", "4", "--query", "3"]
+    assert main([*asked, "--tasks", "2", "--json"]) == 0
+    table = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert "translate-code" in {row["method"] for row in table["rows"]}
 
 
 def write_csv(path: Path, count: int = 12) -> Path:

@@ -57,9 +57,9 @@ class Written:
 
     ``probability`` is the geometric mean of its sub-words' probabilities; ``copied`` has the words of the
     source that it was copied from, ``from_source`` and ``from_examples`` the shares of it that were copied
-    from either; ``candidates`` are the other texts found, the likeliest first, with their probabilities.
-    ``unread`` characters at the source's end were beyond what is read; not ``ended``: the text
-    was cut where no more is written.
+    from either, ``taken_source`` and ``taken_examples`` the words of ``text`` that were. ``candidates`` are
+    the other texts found, the likeliest first, with their probabilities. ``unread`` characters at the
+    source's end were beyond what is read; not ``ended``: the text was cut where no more is written.
     """
 
     text: str
@@ -71,6 +71,8 @@ class Written:
     unread: int
     ended: bool
     candidates: list[tuple[str, float]]
+    taken_source: list[Mark]
+    taken_examples: list[Mark]
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything as plain data, for JSON."""
@@ -177,6 +179,7 @@ class WrittenModel:
                     len(source) - pieces[self._size][0] if len(pieces) > self._size else 0,
                     bool((ids == END).any()),
                     list(others),
+                    *self._taken(ids.tolist(), own.sum(1).tolist(), examples.sum(1).tolist()),
                 )
             )
         return held
@@ -195,6 +198,13 @@ class WrittenModel:
         copied = (F.logsigmoid(gate)[..., None] + places).exp() * same
         made = writer.written(params, h).gather(-1, ids[..., None]) + F.logsigmoid(-gate)[..., None]
         return copied / (copied.sum(-1, keepdim=True) + made.exp())
+
+    def _taken(self, ids: list[int], *shares: list[float]) -> list[list[Mark]]:
+        """Return the words of the text of ``ids`` with each of ``shares`` that their sub-words have."""
+        text = self.vocabulary.decode(ids)
+        ends = [len(self.vocabulary.decode(ids[:at])) for at in range(len(ids) + 1)]
+        pieces = list(itertools.pairwise(ends))
+        return [_words(text, pieces, one) for one in shares]
 
     def save(self, path: Path | str) -> None:
         """Write everything to one safetensors file. Raises :class:`StorageError`."""

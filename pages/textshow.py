@@ -56,6 +56,8 @@ def new_cards(before: Written, after: Written, mattered: Sequence[Mark]) -> None
         + _cell("Read · what mattered most", marked(after.source, mattered))
         + _cell("Before · no example", html.escape(before.text), sure(before))
         + _cell("After · against before", changed(before.text, after.text), sure(after))
+        + _cell("After · words copied from the text", marked(after.text, after.taken_source))
+        + _cell("After · words copied from examples", marked(after.text, after.taken_examples))
         + "</div>"
     )
     if after.candidates:

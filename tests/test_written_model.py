@@ -20,7 +20,7 @@ from metalab.backbones import create_backbone
 from metalab.cli import main
 from metalab.data import create_test_source, subwords
 from metalab.data.pairs import Pair
-from metalab.data.subwords import vocabulary
+from metalab.data.subwords import END, vocabulary
 from metalab.errors import CheckpointError, DataError
 from metalab.metalearners.writers import Writing
 from metalab.tasks import Examples, TaskShape, seeded
@@ -97,6 +97,11 @@ def test_words_that_matter_and_words_that_were_copied_stand_in_the_source() -> N
     words = [one.source[mark.start : mark.end] for mark in model.explain(one)]
     assert words == ["abc", "deáf", "ghab"]
     assert all(0 <= mark.share <= 1 for mark in model.explain(one))
+    ids = model.vocabulary.encode("abc héde")
+    second = [float(at == len(ids) - 1) for at in range(len(ids) + 1)]
+    source, examples = model._taken([*ids, END], second, [0.0] * len(second))
+    assert ["abc héde"[mark.start : mark.end] for mark in source] == ["héde"]
+    assert examples == []
     assert {one.source[mark.start : mark.end] for mark in one.copied} <= set(words)
 
 

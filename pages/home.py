@@ -26,7 +26,7 @@ WAYS = (
     ("pages/tasks.py", "Tasks", ":material/category:", "Choose data, look at it, train."),
     ("pages/compare.py", "Compare", ":material/leaderboard:", "Which method is worth it?"),
 )
-columns = [*st.columns(3), *st.columns(3)]  # six in a row would cut their names
+columns = [*st.columns(4), *st.columns(4)][: len(WAYS)]  # seven in a row would cut their names
 for column, (target, label, icon, words) in zip(columns, WAYS, strict=True):
     with column.container(border=True, height="stretch"):
         st.page_link(target, label=f"**{label}**", icon=icon)

@@ -32,7 +32,7 @@ def test_its_main_job_then_a_new_text_and_the_model(
     settled(page)
     expect(page.get_by_text("Before · no example").first).to_be_visible()
     expect(page.get_by_role("heading", name="Features")).to_be_visible()
-    page.get_by_label("A new text").fill(text)
+    page.get_by_role("textbox", name="A new text").fill(text)
     settled(page)
     page.get_by_role("button", name="Write").click()
     expect(page.get_by_text("After · against before")).to_be_visible()

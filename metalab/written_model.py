@@ -58,7 +58,7 @@ class Written:
     ``probability`` is the geometric mean of its sub-words' probabilities; ``copied`` has the words of the
     source that it was copied from, ``from_source`` and ``from_examples`` the shares of it that were copied
     from either, ``taken_source`` and ``taken_examples`` the words of ``text`` that were. ``candidates`` are
-    the other texts found, the likeliest first, with their probabilities. ``unread`` characters at the
+    the other texts found, the best first, with their probabilities. ``unread`` characters at the
     source's end were beyond what is read; not ``ended``: the text was cut where no more is written.
     """
 

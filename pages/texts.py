@@ -55,7 +55,12 @@ def metrics(application: str, held: JudgedTexts) -> None:
     with st.container(horizontal=True, gap="medium"):
         if held.scores is not None:
             first, last = (round(100 * one) for one in held.scores)
-            st.metric(f"{name} after", f"{last}%", f"{last - first:+} points", width="content")
+            st.metric(
+                f"{name} after",
+                f"{last}%",
+                f"{last - first:+} points" if last != first else None,
+                width="content",
+            )
             st.metric(f"{name} before", f"{first}%", help="Without any example.", width="content")
         st.metric("Time to adapt", time_taken(held.seconds), width="content")
 

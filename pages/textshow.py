@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 MOST = 6
 """Query texts shown at first."""
+LONGEST = 120
+"""Characters of another candidate."""
 STYLE = """<style>
 .ml-texts {display: grid; gap: 14px; margin-bottom: 14px;
   grid-template-columns: repeat(auto-fit, minmax(min(100%, 300px), 1fr))}
@@ -37,9 +39,9 @@ def query_cards(held: JudgedTexts) -> None:
         cards.append(
             "<div class='ml-texts'>"
             + _cell("Read · copied words marked", marked(after.source, after.copied), told(after))
+            + _cell("True text", html.escape(pair.target))
             + _cell("Before · no example", changed(pair.target, before.text), sure(before))
             + _cell("After · adapted", changed(pair.target, after.text), sure(after))
-            + _cell("True text", html.escape(pair.target))
             + "</div>"
         )
     st.html(
@@ -61,7 +63,7 @@ def new_cards(before: Written, after: Written, mattered: Sequence[Mark]) -> None
         + "</div>"
     )
     if after.candidates:
-        others = ", ".join(f"{text or '(nothing)'} ({chance:.0%})" for text, chance in after.candidates)
+        others = ", ".join(f"{shortened(text)} ({chance:.0%})" for text, chance in after.candidates)
         st.caption("Other candidates: " + others.replace("$", "\\$"))
 
 
@@ -87,6 +89,11 @@ def changed(before: str, after: str) -> str:
         words, tag = html.escape(piece.text), tags.get(piece.kind)
         parts.append(f"<{tag}>{words}</{tag}>" if tag else words)
     return "".join(parts)
+
+
+def shortened(text: str) -> str:
+    """Return the beginning of ``text``, or that there is nothing."""
+    return (text if len(text) <= LONGEST else f"{text[:LONGEST]} …") or "(nothing)"
 
 
 def sure(one: Written) -> str:

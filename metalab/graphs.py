@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from metalab.metalearners import MetaLearner
-from metalab.tasks import Examples, TaskBatch
-from metalab.tracing import Forward, Result
+from metalab.tasks import TaskBatch
+from metalab.tracing import Forward, Result, tensors_of, with_tensors
 
 WARM = 3
 """Ordinary runs before one is captured: libraries choose and load their kernels in them."""
@@ -34,13 +34,15 @@ class Graph:
         batch: TaskBatch,
         parameters: list[Tensor],
     ) -> None:
-        self._batch = TaskBatch(*(_own(part) for part in (batch.support, batch.query)), batch.way)
+        own = [tensor.clone() for tensor in tensors_of(batch)]
+        self._batch = TaskBatch(*with_tensors(batch, own), batch.way)
         aside = torch.cuda.Stream()
         aside.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(aside):
             for _ in range(WARM):
                 gradient(metalearner, self._batch, parameters)
         torch.cuda.current_stream().wait_stream(aside)
+        torch.cuda.empty_cache()  # of the side stream, which nothing else could use
         self._graph = torch.cuda.CUDAGraph()
         # A thread may draw the next tasks meanwhile: only this one's calls are captured, and watched.
         with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
@@ -48,15 +50,8 @@ class Graph:
 
     def __call__(self, batch: TaskBatch) -> Result:
         """Return the meta-gradient of ``batch`` under the meta-learner's present tensors."""
-        for own, given in ((self._batch.support, batch.support), (self._batch.query, batch.query)):
-            own.x.copy_(given.x)
-            own.y.copy_(given.y)
-            if own.mask is not None:
-                own.mask.copy_(given.mask)
+        for own, given in zip(tensors_of(self._batch), tensors_of(batch), strict=True):
+            own.copy_(given)
         self._graph.replay()
         loss, right, gradients = self._result
         return loss.clone(), right.clone(), [gradient.clone() for gradient in gradients]
-
-
-def _own(part: Examples) -> Examples:
-    return Examples(part.x.clone(), part.y.clone(), None if part.mask is None else part.mask.clone())

@@ -82,6 +82,18 @@ def shipped_leaderboard() -> dict[str, Any] | None:
     return json.loads(LEADERBOARD.read_bytes()) if LEADERBOARD.is_file() else None
 
 
+def first_shipped(application: str) -> MetaLearner:
+    """Return the first shipped meta-learner of ``application``. Raises :class:`RunError` for none."""
+    name = next(iter(shipped(application)), None)
+    if name is None:
+        raise RunError(
+            f"no ready model for {application} comes with this version",
+            where="--model",
+            fix=f"Train one (python -m metalab train --application {application}) and give its run's id",
+        )
+    return load_trained(name).metalearner
+
+
 @dataclass(frozen=True)
 class Trained:
     """A trained meta-learner with the configuration and the pre-trained backbone that it comes from."""

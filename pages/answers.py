@@ -71,7 +71,7 @@ def results(key: str, held: Judged) -> None:
             "ready all the same.",
             icon=":material/info:",
         )
-    st.subheader("4 · Try a new passage")
+    st.subheader("4 · Try it")
     ask(key, held)
     st.subheader("5 · Take it away")
     take_away(held)

@@ -87,9 +87,7 @@ def test_tasks_of_documentation(open_page: AppTest) -> None:
     assert not app.error
     app.number_input(key="answers-shot").set_value(2).run()
     assert not app.exception
-    assert {"6 · Features", "5 · Take it away", "4 · Try it"} <= {
-        one.value for one in app.subheader
-    }
+    assert {"6 · Features", "5 · Take it away", "4 · Try it"} <= {one.value for one in app.subheader}
     assert "writes nothing" in said(app)
     downloads = [one.label for one in app.get("download_button")]
     assert downloads == ["Download the model", "Download the results", "Download a script"]

@@ -95,6 +95,19 @@ def test_the_answer_is_at_the_fact_that_counts(story: Story) -> None:
     assert story.text[start:end] == "milk"
 
 
+def test_where_a_thing_is_is_unknown_when_its_holder_never_went_anywhere() -> None:
+    held, where = Story(), next(kind for kind in STORY_KINDS if kind.name == "where a thing is")
+    for relation, template, slots in (
+        ("take", "{who} took the {what}.", {"who": "Ada", "what": "hat"}),
+        ("move", "{who} went to the {place}.", {"who": "Ada", "place": "park"}),
+        ("drop", "{who} dropped the {what}.", {"who": "Ada", "what": "hat"}),
+    ):
+        held.tell(relation, template, **slots)
+    assert [(subject, word) for subject, (word, _, _) in where.find(held)] == [("hat", "park")]
+    held.tell("take", "{who} took the {what}.", who="Bo", what="hat")
+    assert where.find(held) == []
+
+
 @pytest.mark.parametrize("number", range(len(STORY_KINDS)))
 def test_every_kind_is_answered_by_words_of_the_story(number: int) -> None:
     kind, rng, found = STORY_KINDS[number], np.random.default_rng(number), 0

@@ -16,6 +16,7 @@ from metalab.config import Config
 from metalab.data.story_source import StorySource
 from metalab.errors import CheckpointError
 from metalab.evaluation import TEST_SEED, mean_interval
+from metalab.own_answers import held_out_kinds, sample_task
 from metalab.shipped import load_trained
 from metalab.spans import answer_scores
 from metalab.tasks import TaskShape, task_list
@@ -69,6 +70,18 @@ def test_the_table_is_read_by_people(capsys: pytest.CaptureFixture[str]) -> None
     assert guided.count("±") == 4
     scratch = next(line for line in lines if line.strip().startswith("From scratch"))
     assert scratch.count("±") == 3
+
+
+def test_answers_to_be_read_are_of_every_kind(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "answers", "--source", "stories", "--shots", "2", "--show", "1"]) == 0
+    lines = [line.split(" | ") for line in capsys.readouterr().out.splitlines()]
+    kinds = held_out_kinds("stories")
+    assert [line[0] for line in lines] == [name for name in kinds.values() for _ in range(answers.SHOWN)]
+    first = sample_task(0, 2, answers.SHOWN, next(iter(kinds)), source="stories").query[0]
+    assert lines[0][1:3] == [first.question.split()[1], repr(first.answer)]
+    for *_, answer, found, score in lines:
+        if found.rpartition(" ")[0] != answer:
+            assert float(score) < 1
 
 
 def test_what_is_trained_is_kept_and_not_mistaken(tmp_path: Path) -> None:

@@ -6,17 +6,20 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
+from metalab.answer_model import adapt_answers, overlap
 from metalab.applications import application
 from metalab.bench.held_out import aligned, check_names, compare, percent, text, trained
 from metalab.config import Config
 from metalab.data import create_source
 from metalab.errors import ConfigError
 from metalab.evaluation import Evaluation, mean_interval, methods_of
-from metalab.metalearners import metalearners
+from metalab.metalearners import MetaLearner, metalearners
+from metalab.own_answers import held_out_kinds, sample_task
 from metalab.shipped import load_trained, shipped
 from metalab.spans import answer_scores
 from metalab.tasks import Split, TaskShape, TaskSource, task_list
@@ -26,6 +29,8 @@ SOURCES = tuple(name for name in application(OF).sources if name != "answered")
 QUERY = 5
 SLOW = ("from-scratch", "fine-tuned")
 """Methods of which a task costs seconds: they are measured on the first tasks of the list alone."""
+SHOWN = 3
+"""Questions shown of each task that is to be read."""
 FEWEST = 5
 """Tasks of a kind of question that are enough for a column of their own."""
 
@@ -49,6 +54,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--slow", nargs="+", default=SLOW, metavar="METHOD", help=f"slow methods (default: {' '.join(SLOW)})"
     )
     parser.add_argument("--slow-tasks", type=int, default=50, help="of slow methods (default: 50)")
+    parser.add_argument(
+        "--show",
+        type=int,
+        metavar="TASKS",
+        help="instead print what the shipped model finds in so many tasks of each kind, to be read",
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true", help="print one JSON object a shot")
 
@@ -72,6 +83,10 @@ def run(arguments: argparse.Namespace) -> int:
     if not ready:
         raise ConfigError("nothing is shipped for it yet", where=OF, fix="Run ship first")
     first = next(iter(ready.values()))
+    if arguments.show:
+        for line in answers_read(first.metalearner, arguments.source, arguments.shots[0], arguments.show):
+            print(line, flush=True)
+        return 0
     source = create_source(first.config.replace(source=arguments.source))
     split: Split = "validation" if arguments.validation else "test"
     for shape in shapes:  # before minutes of training
@@ -111,6 +126,21 @@ def run(arguments: argparse.Namespace) -> int:
             title = f"{OF}, {arguments.source}, {shape.shot}-shot"
             print(f"{text(title, table, further, gains=True)}\n{_kinds_text(table, kinds)}\n", flush=True)
     return 0
+
+
+def answers_read(learner: MetaLearner, source: str, shot: int, tasks: int) -> Iterator[str]:
+    """Yield a line a question: its kind, what it is about, the answer, what was found, how sure, token F1."""
+    for kind, name in held_out_kinds(source).items():
+        for number in range(tasks):
+            task = sample_task(number, shot, SHOWN, kind, source=source)
+            model = adapt_answers(learner, task.support)
+            passages, questions = zip(*((one.passage, one.question) for one in task.query), strict=True)
+            for truth, found in zip(task.query, model.predict(passages, questions), strict=True):
+                about = truth.question.partition(" ")[2]
+                yield (
+                    f"{name} | {about} | {truth.answer!r} | {found.text!r} ({found.probability:.0%}) | "
+                    f"{overlap(found, truth):.2f}"
+                )
 
 
 def by_kind(

@@ -24,9 +24,7 @@ from metalab.backbones import Backbone
 from metalab.baselines import Method
 from metalab.baselines_text import ANSWER_BASELINES
 from metalab.data.answered import Answered
-from metalab.data.numpydoc import KINDS
 from metalab.data.questions import QuestionSource, stacked, windows_at
-from metalab.data.stories import STORY_KINDS
 from metalab.data.story_source import StorySource
 from metalab.inspection import TaskView
 from metalab.inspection_answers import inspect_answers
@@ -60,8 +58,7 @@ def held_out_kinds(source: str = "documentation") -> dict[int, str]:
 
 def meaning(kind: int, source: str = "documentation") -> str:
     """Return how a person would ask for ``kind`` of ``source``, "…" standing for what is asked about."""
-    wordings = STORY_KINDS if source == "stories" else KINDS
-    return wordings[kind].wording.format("…")
+    return _source(source, SIZE).wording(kind)
 
 
 def sample_task(

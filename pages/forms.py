@@ -43,7 +43,7 @@ def source_fields(chosen: str) -> dict[str, Any]:
         "and meta-test share none.",
     )
     draft()["source"], name = source, f"data-{source}"
-    if source in ("glyphs", "scenes", "documentation"):
+    if source in ("glyphs", "scenes", "documentation", "stories"):
         return {"source": source}
     key = keyed(name, "")
     if source == "image-folder":

@@ -60,8 +60,8 @@ def show_questions(source: TaskSource, number: int, split: Split, shape: TaskSha
     st.markdown(
         f"What is asked for: **{kind}**. The model is not told: it reads a made-up word, and the examples."
         if split != "train"
-        else f"Drawn for **{kind}**, or made up instead, as most tasks of meta-train are: then the answer "
-        "stands beside or below some word. Some ask in plain words; some passages lack the answer."
+        else f"Drawn for **{kind}**, or made up instead, as most tasks of meta-train are: then some "
+        "word shows where the answer stands. Some ask in plain words; some passages lack the answer."
     )
     for role, part in (("Support set", held[: shape.shot]), ("Query set", held[shape.shot :])):
         st.markdown(f"**{role}**")
@@ -79,9 +79,7 @@ SHOW: dict[str, Callable[[TaskSource, int, Split, TaskShape], None]] = {
 
 def kinds(source: TaskSource, ids: list[int], names: Mapping[int, str]) -> None:
     """List kinds of question with a plain wording."""
-    from metalab.data.numpydoc import KINDS
-
-    rows = [{"Kind": names[i], "In plain words": KINDS[i].wording.format("…")} for i in ids]
+    rows = [{"Kind": names[i], "In plain words": source.wording(i)} for i in ids]
     st.dataframe(rows, hide_index=True, width="stretch")
     st.caption(
         "Kinds that resemble each other are never in two splits. Outside meta-train nobody asks in plain "

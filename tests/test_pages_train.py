@@ -15,6 +15,7 @@ from test_pages import ROOT, home
 
 from metalab.applications import application
 from metalab.config import Config
+from metalab.data.stories import STORY_KINDS
 from metalab.estimate import Estimate
 from metalab.metalearners import get_metalearner, metalearners
 from metalab.overview import still_to_come
@@ -175,6 +176,19 @@ def test_tasks_of_pictures_are_shown(home: Path, name: str) -> None:
     assert not app.exception
     assert not app.error
     assert "0 classes shared" in words(app, "success")
+
+
+def test_tasks_of_stories_are_shown(home: Path) -> None:
+    app = page("tasks")
+    app.selectbox(key="set-application").set_value("question-answering").run()
+    app.selectbox(key="set-source").set_value("stories").run()
+    assert not app.exception
+    assert not app.error
+    assert not app.text_input, "no path is asked for"
+    assert "0 classes shared" in words(app, "success")
+    kinds = next(item.value for item in app.dataframe if "In plain words" in item.value)
+    known = {kind.name: kind.wording.format("…") for kind in STORY_KINDS}
+    assert [known[name] for name in kinds["Kind"]] == kinds["In plain words"].tolist()
 
 
 @pytest.mark.parametrize("idle", [True, False])

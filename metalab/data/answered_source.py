@@ -49,6 +49,10 @@ class AnsweredSource:
         """Return its name."""
         return "own questions"
 
+    def wording(self, class_id: int) -> str:
+        """Return how a person asks for it: each question says so itself."""
+        return "…"
+
     def largest_way(self, split: Split) -> int:
         """Return 1."""
         return 1

@@ -112,6 +112,10 @@ class QuestionSource:
         """Return the name of a kind."""
         return KINDS[class_id].name
 
+    def wording(self, class_id: int) -> str:
+        """Return how a person would ask for a kind, "…" standing for what is asked about."""
+        return KINDS[class_id].wording.format("…")
+
     def largest_way(self, split: Split) -> int:
         """Return 1: a task has one kind of question."""
         return 1

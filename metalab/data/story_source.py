@@ -76,6 +76,10 @@ class StorySource:
         """Return the name of a kind."""
         return STORY_KINDS[class_id].name
 
+    def wording(self, class_id: int) -> str:
+        """Return how a person would ask for a kind, "…" standing for what is asked about."""
+        return STORY_KINDS[class_id].wording.format("…")
+
     def largest_way(self, split: Split) -> int:
         """Return 1: a task has one kind of question."""
         return 1

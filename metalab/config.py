@@ -57,9 +57,9 @@ class Config(BaseModel):
         "Data source",
         "Where tasks come from. Images: embedded characters (glyphs), real digits (test only), Omniglot, own "
         "images. Masks and boxes: composed scenes, own annotated pictures (COCO, Pascal VOC, PNG masks). "
-        "Questions: documentation of installed packages, made-up stories, own answered questions (test "
-        "only). Texts: docstrings and their summaries, catalogues of interface phrases and names, own pairs "
-        "of texts (test only).",
+        "Questions: documentation of installed packages, stories, own answered questions (test only). Texts: "
+        "docstrings and their summaries, catalogues of interface phrases and names, own pairs of texts "
+        "(test only).",
     )
     data: Path | None = _field(
         None,

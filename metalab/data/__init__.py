@@ -37,14 +37,14 @@ def create_source(config: Config, device: torch.device | str = "cpu") -> TaskSou
         from metalab.data.scenes import SceneSource
 
         return SceneSource(config.image_size, TARGETS[config.application], device)
-    if config.source == "documentation":
-        from metalab.data.questions import QuestionSource
-
-        return QuestionSource(config.image_size, device)
     if config.source == "stories":
         from metalab.data.story_source import StorySource
 
         return StorySource(config.image_size, device)
+    if config.source == "documentation":
+        from metalab.data.questions import QuestionSource
+
+        return QuestionSource(config.image_size, device)
     if config.source == "answered":
         from metalab.data.answered_source import AnsweredSource
 

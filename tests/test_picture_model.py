@@ -8,14 +8,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from annotated_files import coco, on_disk, with_coco
 
 import metalab
 from metalab.api import create_metalearner
 from metalab.backbones import Pyramid, seeded_initialisation
 from metalab.boxes import corners_of
+from metalab.config import Config
+from metalab.data import create_source, create_test_source
+from metalab.data.annotated import read_annotated
 from metalab.data.annotation import Instance, Picture
+from metalab.data.fitting import SIZE, fitting_size
 from metalab.errors import DataError
-from metalab.picture_model import SIZE, PictureModel, adapt_pictures, coco_results, fitting_size, mask_file
+from metalab.picture_model import PictureModel, adapt_pictures, coco_results, mask_file
+from metalab.tasks import TaskShape
 
 
 def picture(left: int, mask: bool = True) -> Picture:
@@ -140,3 +146,33 @@ def test_pictures_are_resized_so_that_objects_have_the_size_of_meta_training() -
     tiny = Instance("cat", (0, 0, 2, 2))
     assert fitting_size([Picture("p", image, [tiny])], ["cat"]) == 256, "not larger"
     assert fitting_size([Picture("p", image, [Instance("cat", tiny.box, mask & False)])], ["cat"]) == SIZE
+
+
+def test_own_pictures_are_judged_at_the_side_at_which_they_are_adapted_to(tmp_path: Path) -> None:
+    """Tasks over annotated files are as ``adapt`` sees them; meta-training keeps the side asked for."""
+    folder = on_disk(tmp_path / "own", with_coco(coco()))
+    pictures = read_annotated(folder).pictures
+    side = fitting_size(pictures, ["cat", "dog"])
+    assert side != SIZE
+    config = Config.create(application="detection")
+    tasks = create_test_source(config, "annotated", folder)
+    assert tasks.size == side
+    batch = tasks.sample(1, "test", TaskShape(1, 1, 1), torch.Generator().manual_seed(0))
+    assert batch.query.x.shape[-2:] == (side, side)
+    assert create_source(config.replace(source="annotated", data=folder)).size == 64
+    model = adapt_pictures(create_metalearner("pixel-protonet", Pyramid(width=16).eval()), masked(pictures))
+    assert model.size == side
+
+
+def masked(pictures: list[Picture]) -> list[Picture]:
+    """Return ``pictures`` with each box filled."""
+    found = []
+    for one in pictures:
+        held = []
+        for thing in one.instances:
+            mask = np.zeros(one.image.shape[:2], bool)
+            x1, y1, x2, y2 = (round(value) for value in thing.box)
+            mask[y1:y2, x1:x2] = True
+            held.append(Instance(thing.label, thing.box, mask))
+        found.append(Picture(one.name, one.image, held))
+    return found

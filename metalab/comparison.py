@@ -8,13 +8,16 @@ from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from metalab.applications import application
 from metalab.config import Config
 from metalab.errors import MetalabError, RunError
 from metalab.evaluation import least_gain, mean_interval
 from metalab.runs import Run, RunStore
+
+if TYPE_CHECKING:
+    from metalab.shipped import Shipped
 
 SHIPPED_MODELS, QUICK = "shipped", "quick training"
 """Where a row comes from, besides a run's name: the models that come with metalab, and the leaderboard."""
@@ -246,6 +249,10 @@ def config_difference(a: Config, b: Config) -> list[tuple[str, str, str]]:
     return found
 
 
+def _shipped_as(model: Shipped) -> str:
+    return "shipped, for photos" if model.config.backbone == "photo-pyramid" else "shipped"
+
+
 def _shown(value: Any) -> str:
     return "–" if value is None else str(value)
 
@@ -262,7 +269,10 @@ def models(
     from metalab.shipped import shipped
 
     found = {
-        name: (f"{get_metalearner(name).label} · shipped", model.path.stat().st_mtime)
+        name: (
+            f"{get_metalearner(model.config.metalearner).label} · {_shipped_as(model)}",
+            model.path.stat().st_mtime,
+        )
         for name, model in shipped(application).items()
     }
     for run in (store or RunStore()).list():

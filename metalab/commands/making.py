@@ -21,7 +21,7 @@ def add_commands(command: AddCommand) -> None:
         "names",
         nargs="*",
         metavar="NAME",
-        help="conv4, pyramid, reader, a meta-learner, evaluation (default: these), or lake",
+        help="conv4, pyramid, photo-pyramid, reader, a meta-learner, evaluation (default: these), or lake",
     )
 
     group = ship.add_argument_group("lake, the matcher of Omniglot's one-shot runs (made only when named)")
@@ -54,7 +54,7 @@ def _ship(arguments: argparse.Namespace) -> int:
         ship_metalearner,
     )
 
-    for name in arguments.names or ["conv4", "pyramid", *RECIPES, "evaluation"]:
+    for name in arguments.names or ["conv4", "pyramid", "photo-pyramid", *RECIPES, "evaluation"]:
         path = SHIPPED / f"{name}.safetensors"
         if name == "evaluation":
             work: Iterator[Any] = ship_evaluation(SHIPPED)

@@ -9,7 +9,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from metalab.errors import ConfigError
 
-Application = Literal["image-classification", "segmentation", "detection", "question-answering"]
+Application = Literal[
+    "image-classification",
+    "segmentation",
+    "detection",
+    "summarisation",
+    "translation",
+    "question-answering",
+]
 APPLICATIONS: tuple[str, ...] = get_args(Application)
 """The applications by name, in the order of lists."""
 FORMAT = 1
@@ -30,20 +37,32 @@ class Config(BaseModel):
         "image-classification", "Task", "Application", "What is learnt from few examples."
     )
     source: Literal[
-        "glyphs", "digits", "omniglot", "image-folder", "scenes", "annotated", "documentation", "answered"
+        "glyphs",
+        "digits",
+        "omniglot",
+        "image-folder",
+        "scenes",
+        "annotated",
+        "documentation",
+        "answered",
+        "docstrings",
+        "catalogues",
+        "pairs",
     ] = _field(
         "glyphs",
         "Task",
         "Data source",
         "Where tasks come from. Images: embedded characters (glyphs), real digits (test only), Omniglot, own "
         "images. Masks and boxes: composed scenes, own annotated pictures (COCO, Pascal VOC, PNG masks). "
-        "Questions: documentation of installed packages, own answered questions (test only).",
+        "Questions: documentation of installed packages, own answered questions (test only). Texts: "
+        "docstrings and their summaries, catalogues of interface phrases and names, own pairs of texts "
+        "(test only).",
     )
     data: Path | None = _field(
         None,
         "Task",
         "Data path",
-        "Folder or zip of the data; needed by omniglot, image-folder, annotated and answered.",
+        "Folder or zip of the data; needed by omniglot, image-folder, annotated, answered and pairs.",
     )
     episodes: Literal["within", "mixed"] = _field(
         "within",
@@ -76,14 +95,16 @@ class Config(BaseModel):
         1, "Task", "Channels", "1: greyscale drawings; 3: colour photos.", advanced=True
     )
 
-    backbone: Literal["conv4", "resnet12", "photo", "pyramid", "photo-pyramid", "reader"] = _field(
+    backbone: Literal[
+        "conv4", "resnet12", "photo", "pyramid", "photo-pyramid", "reader", "translator", "summariser"
+    ] = _field(
         "conv4",
         "Backbone",
         "Backbone",
         "The shared feature extractor, pre-trained before meta-learning. photo: EfficientNet-Lite0 with "
         "ImageNet weights, for colour photos. pyramid: a feature pyramid, for masks and boxes; "
         "photo-pyramid: one on EfficientNet-Lite0, for masks and boxes of photos. reader: convolutions and "
-        "attention over words, for text.",
+        "attention over words, for text. translator, summariser: read and write texts.",
     )
     width: int = _field(
         64, "Backbone", "Width", "Channels of the first block.", advanced=True, ge=4, le=512, multiple_of=4
@@ -205,7 +226,10 @@ class Config(BaseModel):
                 )
         if self.way < suits.least_way:
             raise ValueError(f"way: {suits.name} needs at least {suits.least_way} classes")
-        if self.source in ("omniglot", "image-folder", "annotated", "answered") and self.data is None:
+        if (
+            self.source in ("omniglot", "image-folder", "annotated", "answered", "pairs")
+            and self.data is None
+        ):
             raise ValueError(f"data: source {self.source!r} needs the path of a folder, zip or file")
         coloured = ("image-folder", "scenes", "annotated")
         if self.channels == 3 and self.source not in coloured:

@@ -101,13 +101,15 @@ def evaluate(
     if isinstance(metalearners, MetaLearner):
         metalearners = {metalearners.name: metalearners}
     measured = methods_of(metalearners, pretrained if baselines else None)
-    for item in measure(measured, source, shape, n_tasks, split, pretrained.input_mean.device):
+    of = {learner.application for learner in metalearners.values()} or {"image-classification"}
+    suits = application(*of)
+    device = pretrained.input_mean.device
+    for item in measure(measured, source, shape, n_tasks, split, device, suits.judge):
         if isinstance(item, Progress):
             yield item
         else:
             values = item
-    of = {learner.application for learner in metalearners.values()}
-    yield tabulate(measured, values, shape, split, metric=application(*of).metric if of else "accuracy")
+    yield tabulate(measured, values, shape, split, metric=suits.metric)
 
 
 @dataclass(frozen=True)

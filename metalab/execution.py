@@ -128,8 +128,7 @@ class Runner:
 
         def one(task: Task) -> Tensor:
             with torch.no_grad():  # a thread has a mode of its own
-                state = metalearner.adapt(task.support, task.way)
-                return score(metalearner.predict(state, task.query.x), task.query)
+                return score(metalearner.trial(task.support, task.query, task.way), task.query)
 
         if self.resolve(metalearner) in BATCHED:
             with torch.no_grad():
@@ -207,6 +206,8 @@ def _keep_freed_memory() -> None:
 
 def on_cpu(metalearner: MetaLearner) -> tuple[str, str]:
     """Return the strategy that suits ``metalearner`` on a CPU, and its recorded form: the same bits."""
+    if metalearner.cpu_strategy is not None:
+        return metalearner.cpu_strategy
     convolutions = any(parameter.dim() == 4 for parameter in metalearner.parameters())
     return ("threads", "replay") if convolutions else ("vmap", "batched")
 

@@ -2,7 +2,7 @@
 
 As in Meta-Baseline (Chen et al. 2021, section 3.1) and RFS (Tian et al. 2020, equation 3). Backbones for
 pixels classify pixels, the ground being one class more; readers say of each token what it is to every kind of
-question.
+question; writers write (:mod:`metalab.writer_pretraining`).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from metalab.backbones import (
     EfficientNet,
     PixelBackbone,
     Reader,
+    Writer,
     build,
     create_backbone,
     describe,
@@ -32,6 +33,7 @@ from metalab.data.questions import LABELS
 from metalab.errors import CheckpointError
 from metalab.progress import Progress
 from metalab.tasks import TaskSource, seeded
+from metalab.writer_pretraining import pretrain_writer
 
 BATCH = 256
 """Images per pre-training step."""
@@ -48,7 +50,7 @@ def input_statistics(backbone: Backbone, source: TaskSource, seed: int) -> None:
 
     Text has none, and a network with ImageNet weights brings its own.
     """
-    if isinstance(backbone, Reader | EfficientNet):
+    if isinstance(backbone, Reader | Writer | EfficientNet):
         return
     images, _ = source.labelled_batch(1024, seeded(backbone.input_mean.device, seed, "statistics"))
     backbone.input_mean.copy_(images.mean((0, 2, 3)))
@@ -60,6 +62,9 @@ def pretrain(backbone: Backbone, source: TaskSource, config: Config) -> Iterator
 
     A linear classifier over all meta-train classes, AdamW with warm-up and a cosine schedule. Seeded.
     """
+    if isinstance(backbone, Writer):
+        yield from pretrain_writer(backbone, source, config)
+        return
     device = backbone.input_mean.device
     input_statistics(backbone, source, config.seed)
     examples, classes, labelled = BATCH, source.n_train_classes, _images

@@ -6,7 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from torch import Tensor
+
 from metalab.baselines import Method
+from metalab.metalearners.base import score
+from metalab.tasks import Examples
 
 
 @dataclass(frozen=True)
@@ -18,7 +22,8 @@ class Application:
     shot, query) are the shapes of meta-training tasks, in turn; empty: those of the configuration.
     ``backbones`` and ``sources`` are the values of those settings that suit. ``baselines`` hold name, label
     and maker of each. ``unused`` names settings that mean nothing here, so forms leave them out; ``words``
-    gives title and description of settings where those of images do not fit.
+    gives title and description of settings where those of images do not fit. ``judge`` turns outputs and the
+    query examples of a held-out task into the metric.
     """
 
     name: str
@@ -34,6 +39,7 @@ class Application:
     least_way: int = 1
     unused: tuple[str, ...] = ()
     words: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    judge: Callable[[Tensor, Examples], Tensor] = score
 
     def shape(self, way: int, shot: int) -> str:
         """Return e.g. "5-way 1-shot"; without the way where it means nothing."""

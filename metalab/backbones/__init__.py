@@ -17,6 +17,7 @@ from metalab.backbones.photo_pyramid import PhotoPyramid
 from metalab.backbones.pyramid import PixelBackbone, Pyramid
 from metalab.backbones.reader import Reader
 from metalab.backbones.resnet12 import ResNet12
+from metalab.backbones.writer import Summariser, Translator, Writer
 from metalab.config import Config
 
 BACKBONES: dict[str, type[Backbone]] = {
@@ -28,6 +29,8 @@ BACKBONES: dict[str, type[Backbone]] = {
     "photo-pyramid": PhotoPyramid,
     "reader": Reader,
     "local": Local,
+    "translator": Translator,
+    "summariser": Summariser,
 }
 
 
@@ -76,6 +79,9 @@ __all__ = [
     "PixelBackbone",
     "Pyramid",
     "Reader",
+    "Summariser",
+    "Translator",
+    "Writer",
     "build",
     "create_backbone",
     "describe",

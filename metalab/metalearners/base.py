@@ -14,6 +14,7 @@ from metalab.backbones import Backbone
 from metalab.metrics import average_precision, mean_iou
 from metalab.spans import span_f1
 from metalab.tasks import Examples
+from metalab.writing import likeliness
 
 FAMILIES = {1: "metric-based", 2: "gradient-based", 3: "neural", 4: "closed-form head", 5: "transductive"}
 
@@ -44,6 +45,8 @@ class MetaLearner(nn.Module, ABC):
     """Place in lists; its tens name the family (:data:`FAMILIES`)."""
     uses_other_queries: ClassVar[bool] = False
     """Whether the method itself looks at all query examples together."""
+    cpu_strategy: ClassVar[tuple[str, str] | None] = None
+    """How tasks are run on a CPU, plain and recorded; None: by a rule (:mod:`metalab.execution`)."""
 
     def __init__(self, backbone: Backbone, options: BaseModel) -> None:
         super().__init__()
@@ -63,9 +66,9 @@ class MetaLearner(nn.Module, ABC):
         """Return features (n, d) of ``x`` under the adapted backbone; by default it is not adapted."""
         return self.backbone(x)
 
-    @abstractmethod
     def classify(self, state: State, features: Tensor) -> Tensor:
-        """Return logits (n, way) from :meth:`features`."""
+        """Return logits (n, way) from :meth:`features`; those that write texts have none."""
+        raise NotImplementedError(f"{self.name} does not classify")
 
     def predict(self, state: State, x: Tensor) -> Tensor:
         """Return logits (n, way) of ``x`` (n, C, H, W)."""
@@ -74,6 +77,10 @@ class MetaLearner(nn.Module, ABC):
     def path(self, support: Examples, way: int) -> dict[str, State]:
         """Return the states that adaptation passes through, by name, in order; the last is the result."""
         return {"adapted": self.adapt(support, way)}
+
+    def trial(self, support: Examples, query: Examples, way: int) -> Tensor:
+        """Return the outputs that meta-validation scores."""
+        return self.predict(self.adapt(support, way), query.x)
 
     def forward(self, support: Examples, query: Examples, way: int) -> tuple[Tensor, Tensor]:
         """Return the meta-loss of one task, its mean query loss after adaptation, and the outputs."""
@@ -147,8 +154,11 @@ def score(outputs: Tensor, examples: Examples) -> Tensor:
 
     The share of examples whose largest output is the label; for regression, the mean squared error. Outputs
     of segmentation (n, way + 1, height, width), detection (n, way, 5, ·, ·) and question answering (n, 3, 1,
-    length) are scored as their applications do, one task at a time.
+    length) are scored as their applications do, one task at a time. Log probabilities (..., n, length) of
+    texts to be written, shaped as these, give the geometric mean probability of a sub-word.
     """
+    if outputs.ndim == examples.y.ndim and not examples.y.is_floating_point():
+        return likeliness(outputs, examples.y)
     if outputs.ndim == 4:
         dense = span_f1 if examples.y.ndim == 2 else mean_iou
         return dense(outputs, examples.y)

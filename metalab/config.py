@@ -198,11 +198,11 @@ class Config(BaseModel):
         advanced=True,
         pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$",
     )
-    strategy: Literal["auto", "loop", "threads", "replay", "vmap", "batched"] = _field(
+    strategy: Literal["auto", "loop", "threads", "replay", "vmap", "batched", "graph"] = _field(
         "auto",
         "Training",
         "Execution",
-        "How the tasks of a batch are run; auto suits device, network and length of the run.",
+        "How the tasks of a batch are run; auto suits device, network and length of the run; graph: CUDA.",
         advanced=True,
     )
 

@@ -6,10 +6,14 @@ threads    tasks spread over Python threads of one torch thread each (PyTorch re
 replay     the same threads, running a recording of the task's gradient (:mod:`metalab.tracing`)
 vmap       all tasks in one batched call
 batched    a recording of that call
+graph      that call as one CUDA graph (:mod:`metalab.graphs`); on other devices it is vmap
 =========  ==========================================================================================
 
 All give the same result to rounding, and gradients are added in the order of the tasks. loop with one torch
 thread, threads and replay give the same bits, whatever the number of threads; so do vmap and batched.
+
+A GPU takes all tasks of a meta-batch in one call. When its memory does not suffice, they are halved until it
+does, and the step is done again: nothing is lost, and results differ by rounding alone.
 """
 
 from __future__ import annotations
@@ -27,6 +31,7 @@ import torch
 from torch import Tensor
 
 from metalab.errors import ConfigError
+from metalab.graphs import Graph
 from metalab.metalearners import MetaLearner
 from metalab.metalearners.base import score
 from metalab.tasks import Task, TaskBatch
@@ -36,9 +41,11 @@ from metalab.tracing import Replay, Result, batch_gradient, shape_of, task_gradi
 T = TypeVar("T")
 
 CHUNK = 32
-"""Most tasks in one batched call: memory does not grow with the meta-batch beyond it."""
-BATCHED = ("vmap", "batched")
-RECORDED = ("replay", "batched")
+"""Most tasks in one batched call on a CPU: memory does not grow with the meta-batch beyond it."""
+ALL = 2**20
+"""The same on a GPU, until its memory does not suffice."""
+BATCHED = ("vmap", "batched", "graph")
+RECORDED = ("replay", "batched", "graph")
 WORTH_RECORDING = 1_000
 """Tasks in a run from which a recording, a second or several, pays for itself."""
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
@@ -72,8 +79,9 @@ class Runner:
         worth_recording: bool = False,
     ) -> None:
         self.strategy, self.pool = strategy, pool
+        self.chunk = ALL if accelerated else CHUNK
         self._accelerated, self._worth_recording = accelerated, worth_recording
-        self._recordings: dict[Any, Replay | None] = {}
+        self._recordings: dict[Any, Replay | Graph | None] = {}
         self._seconds: dict[tuple[MetaLearner, str], list[float]] = {}
 
     def map(self, function: Callable[[Any], T], tasks: Iterable[Any]) -> Iterator[T]:
@@ -90,9 +98,29 @@ class Runner:
 
     def meta_gradient(self, metalearner: MetaLearner, batch: TaskBatch, parameters: list[Tensor]) -> Result:
         """Return mean loss, mean score, and gradients of the mean loss for ``parameters``."""
+        return self._in_memory(lambda: self._meta_gradient(metalearner, batch, parameters), len(batch))
+
+    def _in_memory(self, work: Callable[[], T], tasks: int) -> T:
+        """Do ``work``; as often as the GPU's memory does not suffice, again with chunks of half the size.
+
+        Raises torch's error when not even one of the ``tasks`` fits.
+        """
+        while True:
+            try:
+                return work()
+            except torch.OutOfMemoryError:
+                self.chunk = min(self.chunk, tasks) // 2
+                if not self.chunk:
+                    raise
+            # Not while the error is at hand: it holds on to the tensors that fill the memory.
+            self._recordings.clear()
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+
+    def _meta_gradient(self, metalearner: MetaLearner, batch: TaskBatch, parameters: list[Tensor]) -> Result:
         strategy = self.resolve(metalearner)
         if strategy in BATCHED:
-            gradient, parts, spread = batch_gradient, list(chunks(batch)), map
+            gradient, parts, spread = batch_gradient, list(chunks(batch, self.chunk)), map
         else:
             gradient, parts, spread = task_gradient, list(batch), self.map
         recordings = {}
@@ -100,7 +128,7 @@ class Runner:
             for part in parts:
                 shape = shape_of(part)
                 if shape not in recordings:
-                    recordings[shape] = self._recording(gradient, metalearner, part, parameters)
+                    recordings[shape] = self._recording(strategy, gradient, metalearner, part, parameters)
 
         def one(part: Task | TaskBatch) -> Result:
             replay = recordings.get(shape_of(part))
@@ -131,8 +159,12 @@ class Runner:
                 return score(metalearner.trial(task.support, task.query, task.way), task.query)
 
         if self.resolve(metalearner) in BATCHED:
-            with torch.no_grad():
-                return torch.cat([vmapped(metalearner, part)[1] for part in chunks(batch)])
+
+            def all_of_them() -> Tensor:
+                with torch.no_grad():
+                    return torch.cat([vmapped(metalearner, part)[1] for part in chunks(batch, self.chunk)])
+
+            return self._in_memory(all_of_them, len(batch))
         return torch.stack(list(self.map(one, batch)))
 
     def resolve(self, metalearner: MetaLearner) -> str:
@@ -146,7 +178,7 @@ class Runner:
         if self.strategy != "auto":
             return self.strategy
         if self._accelerated:
-            return "vmap"
+            return "graph" if self._worth_recording else "vmap"
         plain, recorded = on_cpu(metalearner)
         if not self._worth_recording:
             return plain
@@ -155,12 +187,20 @@ class Runner:
         return next(untried, None) or min(times, key=lambda name: min(times[name]))
 
     def _recording(
-        self, gradient: Any, metalearner: MetaLearner, part: Task | TaskBatch, parameters: list[Tensor]
-    ) -> Replay | None:
+        self,
+        strategy: str,
+        gradient: Any,
+        metalearner: MetaLearner,
+        part: Task | TaskBatch,
+        parameters: list[Tensor],
+    ) -> Replay | Graph | None:
         key = (metalearner, shape_of(part), tuple(map(id, parameters)))
         if key not in self._recordings:
+            recording = Graph if strategy == "graph" else Replay
             try:
-                self._recordings[key] = Replay(gradient, metalearner, part, parameters)
+                self._recordings[key] = recording(gradient, metalearner, part, parameters)
+            except torch.OutOfMemoryError:
+                raise
             except Exception:  # torch has no common class for "cannot be recorded"; the ordinary way runs
                 self._recordings[key] = None
         return self._recordings[key]
@@ -212,9 +252,9 @@ def on_cpu(metalearner: MetaLearner) -> tuple[str, str]:
     return ("threads", "replay") if convolutions else ("vmap", "batched")
 
 
-def chunks(batch: TaskBatch) -> Iterator[TaskBatch]:
-    """Cut ``batch`` into parts of equal size, give or take one, of at most :data:`CHUNK` tasks."""
-    parts = math.ceil(len(batch) / CHUNK)
+def chunks(batch: TaskBatch, most: int) -> Iterator[TaskBatch]:
+    """Cut ``batch`` into parts of equal size, give or take one, of at most ``most`` tasks."""
+    parts = math.ceil(len(batch) / most)
     for part in range(parts):
         start, end = len(batch) * part // parts, len(batch) * (part + 1) // parts
         yield TaskBatch(batch.support[start:end], batch.query[start:end], batch.way)

@@ -7,9 +7,7 @@ question; writers write (:mod:`metalab.writer_pretraining`).
 
 from __future__ import annotations
 
-import math
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
@@ -30,6 +28,7 @@ from metalab.backbones import (
 from metalab.checkpoints import SHIPPED, load_checkpoint, load_into, save_checkpoint
 from metalab.config import Config
 from metalab.data.questions import LABELS
+from metalab.descent import descend
 from metalab.errors import CheckpointError
 from metalab.progress import Progress
 from metalab.tasks import TaskSource, seeded
@@ -41,8 +40,8 @@ SCENES, PIXELS, GROUND = 32, 64, 0.15
 """Scenes per step, pixels of each, and how often one of the ground is drawn for one of an object."""
 TEXTS, OUTSIDE = 24, 0.02
 """Texts per step, and how often a token that is no part of an answer counts."""
-RATE = 3e-3
-"""Peak learning rate of pre-training."""
+RATE, WARM = 3e-3, 50
+"""Peak learning rate of pre-training, and steps until it is reached."""
 
 
 def input_statistics(backbone: Backbone, source: TaskSource, seed: int) -> None:
@@ -76,33 +75,26 @@ def pretrain(backbone: Backbone, source: TaskSource, config: Config) -> Iterator
     weight = nn.Parameter(nn.init.normal_(weight, std=0.01, generator=seeded(device, config.seed, "head")))
     bias = nn.Parameter(torch.zeros(classes, device=device))
     optimiser = torch.optim.AdamW([*backbone.parameters(), weight, bias], lr=RATE, weight_decay=5e-4)
-    started, steps = time.monotonic(), config.pretrain_steps
+
+    def objective(generator: torch.Generator) -> tuple[Tensor, Callable[[], Tensor]]:
+        features, labels = labelled(backbone, source, generator)
+        logits = F.linear(features, weight, bias)
+        if labels.ndim == 2:  # of a token to every kind
+            logits, labels = logits.view(-1, LABELS), labels.flatten()
+        loss = F.cross_entropy(logits, labels, ignore_index=-1)
+        return loss, lambda: (logits.argmax(1) == labels)[labels >= 0].float().mean()
+
     backbone.train()
     try:
-        for step in range(1, steps + 1):
-            warm = min(1.0, step / 50)
-            for group in optimiser.param_groups:
-                group["lr"] = RATE * warm * 0.5 * (1 + math.cos(math.pi * (step - 1) / steps))
-            features, labels = labelled(backbone, source, seeded(device, config.seed, "pretrain", step))
-            logits = F.linear(features, weight, bias)
-            if labels.ndim == 2:  # of a token to every kind
-                logits, labels = logits.view(-1, LABELS), labels.flatten()
-            loss = F.cross_entropy(logits, labels, ignore_index=-1)
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-            if step % 10 == 0 or step == steps:
-                rate = step / (time.monotonic() - started)
-                right = (logits.argmax(1) == labels)[labels >= 0].float().mean().item()
-                yield Progress(
-                    "pretrain",
-                    step,
-                    steps,
-                    loss=loss.item(),
-                    accuracy=right,
-                    rate=rate * examples,
-                    eta=(steps - step) / rate,
-                )
+        yield from descend(
+            optimiser,
+            objective,
+            config.pretrain_steps,
+            warm=WARM,
+            examples=examples,
+            device=device,
+            seed=config.seed,
+        )
     finally:
         backbone.eval()
 

@@ -45,11 +45,11 @@ def vmapped(forward: Forward, batch: TaskBatch) -> tuple[Tensor, Tensor]:
     """Return loss and score of every task (n_tasks,), all tasks in one batched call."""
 
     def one(*tensors: Tensor) -> tuple[Tensor, Tensor]:
-        support, query = _examples(batch, tensors)
+        support, query = with_tensors(batch, tensors)
         loss, outputs = forward(support, query, batch.way)
         return loss, score(outputs, query)
 
-    return vmap(one)(*_tensors(batch))
+    return vmap(one)(*tensors_of(batch))
 
 
 class Replay:
@@ -79,9 +79,9 @@ class Replay:
                 return functional_call(metalearner, stand_in, (support, query, way))
 
             with _Limit():
-                return gradient(forward, type(task)(*_examples(task, tensors), task.way), leaves)
+                return gradient(forward, type(task)(*with_tensors(task, tensors), task.way), leaves)
 
-        self._graph = _simplified(make_fx(flat)(self._state(), _tensors(task)))
+        self._graph = _simplified(make_fx(flat)(self._state(), tensors_of(task)))
 
     def _state(self) -> list[Tensor]:
         return [t.detach() for t in (*self._metalearner.parameters(), *self._metalearner.buffers())]
@@ -89,7 +89,7 @@ class Replay:
     def __call__(self, task: Task | TaskBatch) -> Result:
         """Return the meta-gradient of ``task`` under the meta-learner's present parameters and buffers."""
         with torch.no_grad():  # a thread has a mode of its own
-            return self._graph(self._state(), _tensors(task))
+            return self._graph(self._state(), tensors_of(task))
 
 
 class _Limit(TorchDispatchMode):
@@ -112,13 +112,14 @@ def shape_of(task: Task | TaskBatch) -> tuple[object, ...]:
     return (task.way, *((part.mask is None, part.x.shape, part.y.shape, part.x.dtype) for part in parts))
 
 
-def _tensors(task: Task | TaskBatch) -> list[Tensor]:
+def tensors_of(task: Task | TaskBatch) -> list[Tensor]:
+    """Return the tensors of support and query that ``task`` has."""
     parts = (task.support.x, task.support.y, task.support.mask, task.query.x, task.query.y, task.query.mask)
     return [part for part in parts if part is not None]
 
 
-def _examples(task: Task | TaskBatch, tensors: Iterable[Tensor]) -> tuple[Examples, Examples]:
-    """Return support and query with ``tensors``, from :func:`_tensors`, in place of ``task``'s own."""
+def with_tensors(task: Task | TaskBatch, tensors: Iterable[Tensor]) -> tuple[Examples, Examples]:
+    """Return support and query with ``tensors``, from :func:`tensors_of`, in place of ``task``'s own."""
     given = iter(tensors)
     return tuple(  # type: ignore[return-value]
         Examples(next(given), next(given), None if part.mask is None else next(given))

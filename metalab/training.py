@@ -73,7 +73,9 @@ class Trainer:
         self.metalearner, self.source, self.config = metalearner, source, config
         self.device = next(metalearner.parameters()).device
         self.parameters = [p for p in metalearner.parameters() if p.requires_grad]
-        self.optimiser = torch.optim.AdamW(self.parameters, lr=config.lr, weight_decay=config.weight_decay)
+        self.optimiser = torch.optim.AdamW(
+            self.parameters, config.lr, weight_decay=config.weight_decay, fused=self.device.type == "cuda"
+        )
         self.step, self.validated, self.best, self.looks_since_best = 0, -1, -1.0, 0
         self.best_state = self._copy()
         self.shapes = train_shapes(config, source)

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import math
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
+from torch import Tensor
 
 from metalab.backbones import Writer
 from metalab.config import Config
+from metalab.descent import descend
 from metalab.progress import Progress
-from metalab.tasks import TaskSource, seeded
+from metalab.tasks import TaskSource
 from metalab.writing import likelihoods, likeliness, writing_loss
 
-BATCH, RATE, WARM = 64, 2e-3, 100
+BATCH, RATE, WARM = 128, 2e-3, 200
 """Pairs a step, peak learning rate, and steps until it is reached."""
 UNCODED = 0.15
 """Share of pairs that are written without their group's code, so that the writer can do without."""
@@ -25,32 +25,24 @@ def pretrain_writer(backbone: Writer, source: TaskSource, config: Config) -> Ite
 
     AdamW with warm-up and a cosine schedule, ``config.pretrain_steps`` steps. Seeded.
     """
-    device, steps = backbone.input_mean.device, config.pretrain_steps
-    optimiser = torch.optim.AdamW(backbone.parameters(), lr=RATE, betas=(0.9, 0.98), weight_decay=0.01)
-    started = time.monotonic()
-    for step in range(1, steps + 1):
-        for group in optimiser.param_groups:
-            group["lr"] = RATE * min(1.0, step / WARM) * 0.5 * (1 + math.cos(math.pi * (step - 1) / steps))
-        generator = seeded(device, config.seed, "pretrain", step)
+    device, parameters = backbone.input_mean.device, list(backbone.parameters())
+
+    def objective(generator: torch.Generator) -> tuple[Tensor, Callable[[], Tensor]]:
         pairs, groups = source.labelled_pairs(BATCH, generator)
         coded = torch.rand(BATCH, device=device, generator=generator) >= UNCODED
         params = backbone.params()
         film = backbone.film_of(params, params["codes"][groups] * coded[:, None])
         memory = backbone.read(params, pairs.x, film)
         likelihood = likelihoods(backbone, params, memory, pairs.y, film)
-        loss = writing_loss(likelihood, pairs.y)
-        optimiser.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(backbone.parameters(), config.clip)
-        optimiser.step()
-        if step % 10 == 0 or step == steps:
-            rate = step / (time.monotonic() - started)
-            yield Progress(
-                "pretrain",
-                step,
-                steps,
-                loss=loss.item(),
-                accuracy=likeliness(likelihood.detach(), pairs.y).item(),
-                rate=rate * BATCH,
-                eta=(steps - step) / rate,
-            )
+        return writing_loss(likelihood, pairs.y), lambda: likeliness(likelihood.detach(), pairs.y)
+
+    yield from descend(
+        torch.optim.AdamW(parameters, lr=RATE, betas=(0.9, 0.98), weight_decay=0.01),
+        objective,
+        config.pretrain_steps,
+        warm=WARM,
+        examples=BATCH,
+        device=device,
+        seed=config.seed,
+        clip=(parameters, config.clip),
+    )

@@ -35,9 +35,10 @@ def likelihoods(
 
 
 def writing_loss(likelihood: Tensor, targets: Tensor) -> Tensor:
-    """Return the mean negative log probability of the sub-words (n, t) that are not padding."""
+    """Return the mean negative log probability of the sub-words that are not padding, one number for each
+    task (..., n, t)."""
     counts = (targets != PAD).to(likelihood.dtype)
-    return -(likelihood * counts).sum() / counts.sum().clamp(min=1)
+    return -(likelihood * counts).sum((-1, -2)) / counts.sum((-1, -2)).clamp(min=1)
 
 
 def likeliness(likelihood: Tensor, targets: Tensor) -> Tensor:
@@ -45,8 +46,7 @@ def likeliness(likelihood: Tensor, targets: Tensor) -> Tensor:
 
     ``likelihood`` are log probabilities; those where ``targets`` is padding do not count.
     """
-    counts = (targets != PAD).to(likelihood.dtype)
-    return ((likelihood * counts).sum((-1, -2)) / counts.sum((-1, -2)).clamp(min=1)).exp()
+    return (-writing_loss(likelihood, targets)).exp()
 
 
 def next_word(
@@ -90,14 +90,13 @@ def write(
     origin = torch.arange(n, device=device).repeat_interleave(beams)
     memory, past = memory.chosen(origin), _chosen(past, origin)
     ended, lengths = held[..., -1] == END, torch.ones(n, beams, device=device)
+    closed = chance.new_full((SIZE,), NEVER)  # a text that has ended goes on with padding alone, at no cost
+    closed[PAD] = 0
     for _ in range(length - 1):
         if bool(ended.all()):
             break
         chance, past = next_word(writer, params, memory, held[..., -1].flatten()[:, None], film, past)
         chance = chance.view(n, beams, SIZE)
-        # A text that has ended goes on with padding alone, at no cost.
-        closed = chance.new_full((SIZE,), NEVER)
-        closed[PAD] = 0
         chance = torch.where(ended[..., None], closed, chance)
         sums = totals[..., None] + chance
         longer = lengths + (~ended).to(lengths.dtype)

@@ -104,9 +104,9 @@ def field(name: str) -> Any:
 
 def application_field() -> str:
     """Show what is to be learnt and return the application; another one begins a new form."""
-    from metalab.applications import applications
+    from metalab.applications import offered
 
-    known = applications()
+    known = offered()
     key = keyed("application", IMAGES)
     before = draft().get("application", IMAGES)
     chosen = st.selectbox(

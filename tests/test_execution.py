@@ -18,7 +18,7 @@ from metalab.data.sinusoid import sinusoids
 from metalab.execution import TRIALS, WORTH_RECORDING, Runner, chunks, task_runner
 from metalab.metalearners import MetaLearner, check_options, get_metalearner, metalearners
 from metalab.tasks import Examples, TaskBatch
-from metalab.tracing import Result
+from metalab.tracing import Result, batch_gradient, vmapped
 
 
 def batch(dtype: torch.dtype = torch.float64, tasks: int = 3, masked: bool = False) -> TaskBatch:
@@ -117,10 +117,43 @@ def test_chunks_change_nothing(strategy: str, monkeypatch: pytest.MonkeyPatch) -
     made, tasks = learner("anil", **short("anil")), batch(tasks=5)
     expected = gradient("loop", made, tasks)
     monkeypatch.setattr("metalab.execution.CHUNK", 2)
-    assert [len(part) for part in chunks(tasks)] == [1, 2, 2]
+    assert [len(part) for part in chunks(tasks, 2)] == [1, 2, 2]
     assert_same(gradient(strategy, made, tasks), expected)
     with task_runner(strategy) as runner, task_runner("loop") as loop:
         torch.testing.assert_close(runner.accuracies(made, tasks), loop.accuracies(made, tasks))
+
+
+def test_too_little_memory_halves_the_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, tasks = learner("anil", **short("anil")), batch(tasks=5)
+    expected = gradient("loop", made, tasks)
+    tried: list[int] = []
+
+    def scarce(forward: object, part: TaskBatch, parameters: object = None) -> object:
+        tried.append(len(part))
+        if len(part) > fits:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return vmapped(forward, part) if parameters is None else batch_gradient(forward, part, parameters)
+
+    monkeypatch.setattr("metalab.execution.batch_gradient", scarce)
+    monkeypatch.setattr("metalab.execution.vmapped", scarce)
+    runner, fits = Runner("vmap", accelerated=True), 1
+    assert_same(runner.meta_gradient(made, tasks, list(made.parameters())), expected)
+    assert tried == [
+        5,
+        1,
+        2,
+        1,
+        1,
+        1,
+        1,
+        1,
+    ]  # 5 in one call; 2 at most, the second of three fails; one by one
+    fits, runner.chunk, tried = 3, 100, []
+    assert len(runner.accuracies(made, tasks)) == 5
+    assert runner.chunk == 2
+    fits = 0
+    with pytest.raises(torch.OutOfMemoryError):
+        runner.accuracies(made, tasks)
 
 
 @pytest.mark.parametrize("strategy", ["threads", "replay", "vmap", "batched"])

@@ -19,6 +19,11 @@ def applications() -> dict[str, Application]:
     return {one.name: one for one in sorted(found, key=lambda one: APPLICATIONS.index(one.name))}
 
 
+def offered() -> dict[str, Application]:
+    """Return those that have baselines to be judged by: no other is shown to users."""
+    return {name: one for name, one in applications().items() if one.baselines}
+
+
 def application(name: str) -> Application:
     """Return the application called ``name``; raises :class:`ConfigError` listing the known ones."""
     known = applications()
@@ -29,4 +34,4 @@ def application(name: str) -> Application:
     return known[name]
 
 
-__all__ = ["Application", "application", "applications"]
+__all__ = ["Application", "application", "applications", "offered"]

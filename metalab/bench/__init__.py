@@ -6,6 +6,7 @@ A file gives ``add_arguments(parser)`` and ``run(arguments) -> exit status``.
 BENCHES = {
     "adapt": "how long adapting a shipped model takes",
     "speed": "speed and memory of meta-training against learn2learn",
+    "gpu": "speed and memory of meta-training on a GPU: ways, task batches, against learn2learn and the CPU",
     "methods": "every meta-learner under one budget on the same held-out tasks: the leaderboard",
     "photos": "own photos: heads, adapters and baselines, calibration, strangers, times",
     "pictures": "masks and boxes: methods and baselines on held-out objects, 1- and 5-way",

@@ -194,6 +194,6 @@ class Peer(nn.Module):
             distances = (asked.unsqueeze(1) - means).square().sum(2)
             return criterion(-distances * self.scalars["log_temperature"].exp() / known.shape[1], query.y)
         known, asked = (F.pad(x / x.shape[1] ** 0.5, (0, 1), value=1.0) for x in (known, asked))
-        gram = known @ known.t() + self.scalars["log_ridge"].exp() * torch.eye(len(known), dtype=known.dtype)
+        gram = known @ known.t() + self.scalars["log_ridge"].exp() * torch.eye(len(known)).to(known)
         weight = known.t() @ torch.linalg.solve(gram, member)
         return criterion(self.scalars["log_scale"].exp() * asked @ weight + self.scalars["bias"], query.y)

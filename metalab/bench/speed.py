@@ -126,7 +126,7 @@ class Comparison:
 def gradient_difference(case: Case) -> float:
     """Return how far the two sides' gradients are apart in float64: the largest relative norm."""
     case = replace(case, meta_batch=2)
-    learner, peer, batch = case.learner().double(), case.peer().double(), _double(case.batch())
+    learner, peer, batch = case.learner().double(), case.peer().double(), double(case.batch())
     names = [name for name, _ in learner.named_parameters()]
     with task_runner(on_cpu(learner)[1]) as runner:
         own = runner.meta_gradient(learner, batch, list(learner.parameters()))[2]
@@ -273,7 +273,8 @@ def _work(arguments: argparse.Namespace) -> Iterator[tuple[str, dict[str, Any]]]
         growth_curves(rows).write_html(arguments.growth)
 
 
-def _double(batch: TaskBatch) -> TaskBatch:
+def double(batch: TaskBatch) -> TaskBatch:
+    """Return ``batch`` in float64."""
     parts = [
         replace(part, x=part.x.double(), y=part.y.double() if part.y.is_floating_point() else part.y)
         for part in (batch.support, batch.query)

@@ -47,6 +47,8 @@ def create_source(config: Config, device: torch.device | str = "cpu") -> TaskSou
         return AnsweredSource(config.data, config.image_size, device)
     if config.source == "annotated":
         return _annotated(config, False, device)
+    if config.source in ("catalogues", "docstrings", "pairs"):
+        raise ConfigError("this version brings no such texts", where=f"source: {config.source}")
     return _own_images(config, False, device)
 
 

@@ -102,9 +102,8 @@ class PairSource:
         vocabulary: Vocabulary,
         size: int,
         device: torch.device | str = "cpu",
-        only: str | None = None,
     ) -> None:
-        self.name, self.vocabulary, self.size, self.only = name, vocabulary, size, only
+        self.name, self.vocabulary, self.size = name, vocabulary, size
         self.device = torch.device(device)
         self.pairs = {
             split: {group: _once(held) for group, held in splits[split].items()} for split in splits
@@ -189,7 +188,7 @@ class PairSource:
         }
 
     def _groups(self, split: Split) -> list[str]:
-        return [group for group in self.pairs.get(split, {}) if self.only in (None, group)]
+        return list(self.pairs.get(split, {}))
 
     def _enough(self, split: Split, shape: TaskShape) -> list[str]:
         each = shape.shot + shape.query

@@ -84,7 +84,7 @@ class MetaLearner(nn.Module, ABC):
 
     def forward(self, support: Examples, query: Examples, way: int) -> tuple[Tensor, Tensor]:
         """Return the meta-loss of one task, its mean query loss after adaptation, and the outputs."""
-        outputs = self.predict(self.adapt(support, way), query.x)
+        outputs = self.trial(support, query, way)
         return task_loss(outputs, query), outputs
 
     @property
@@ -134,6 +134,14 @@ def class_means(features: Tensor, support: Examples, way: int) -> Tensor:
     """Return the mean feature (way, d) of each class's support examples; zero for a class without any."""
     sums, counts = class_sums(features, support, way)
     return sums / counts.clamp(min=1).unsqueeze(-1)
+
+
+def mean_and_deviation(coded: Tensor, weights: Tensor) -> Tensor:
+    """Return mean and deviation (2 * d,) of ``coded`` (n, d), each example weighing ``weights`` (n,)."""
+    weights = weights.unsqueeze(-1)
+    mean = (coded * weights).sum(0) / weights.sum()
+    spread = ((coded - mean).square() * weights).sum(0) / weights.sum()
+    return torch.cat([mean, (spread + 1e-6).sqrt()])
 
 
 def centroid_head(centroids: Tensor) -> State:

@@ -11,7 +11,7 @@ from pydantic import ConfigDict, Field
 from torch import Tensor, nn
 
 from metalab.backbones.writer import CODE
-from metalab.metalearners.base import State
+from metalab.metalearners.base import State, mean_and_deviation
 from metalab.metalearners.writers import Writing
 from metalab.tasks import Examples
 
@@ -56,11 +56,8 @@ class Code(Writing):
         pairs = torch.cat(
             [self.backbone.extract(params, support.x), self.backbone.extract(params, support.y)], 1
         )
-        weights = pairs.new_ones(len(pairs), 1) if support.mask is None else support.mask[:, None].to(pairs)
-        coded = self.encoder(pairs)
-        mean = (coded * weights).sum(0) / weights.sum()
-        spread = ((coded - mean).square() * weights).sum(0) / weights.sum()
-        return self.generator(torch.cat([mean, (spread + 1e-6).sqrt()]))
+        weights = pairs.new_ones(len(pairs)) if support.mask is None else support.mask.to(pairs)
+        return self.generator(mean_and_deviation(self.encoder(pairs), weights))
 
 
 class TranslationCode(Code):

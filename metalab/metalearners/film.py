@@ -12,7 +12,14 @@ import torch.nn.functional as F
 from pydantic import ConfigDict, Field
 from torch import Tensor, nn
 
-from metalab.metalearners.base import MetaLearner, State, centroid_head, class_means, scalar
+from metalab.metalearners.base import (
+    MetaLearner,
+    State,
+    centroid_head,
+    class_means,
+    mean_and_deviation,
+    scalar,
+)
 from metalab.tasks import Examples
 
 
@@ -81,11 +88,7 @@ class FiLM(MetaLearner):
 
     def _summarise(self, support: Examples) -> Tensor:
         """Return mean and deviation (2 * hidden,) of the encoded support examples."""
-        weights = support.weights().unsqueeze(-1)
-        encoded = self.encoder(self.backbone(support.x))
-        mean = (encoded * weights).sum(0) / weights.sum()
-        spread = ((encoded - mean).square() * weights).sum(0) / weights.sum()
-        return torch.cat([mean, (spread + 1e-6).sqrt()])
+        return mean_and_deviation(self.encoder(self.backbone(support.x)), support.weights())
 
     def _head(self, state: State, support: Examples, way: int, summary: Tensor) -> State:
         """Turn class means into a classifier: nearest centroid, with the centroid moved by the generator."""

@@ -39,14 +39,13 @@ class Writing(MetaLearner):
     def search(self, state: State, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return the texts (n, beams, TARGET_LENGTH) found for ``x``, the best first, and their mean log
         probabilities (n, beams)."""
-        params, film = self.adjusted(state)
-        memory = self.memory(state, x)
+        params, film, memory = self.opened(state, x)
         return write(self.backbone, params, memory, film, beams=self.options.beams)
 
     def likelihoods(self, state: State, examples: Examples) -> Tensor:
         """Return the log probability (n, t) of each sub-word of ``examples.y``."""
-        params, film = self.adjusted(state)
-        return likelihoods(self.backbone, params, self.memory(state, examples.x), examples.y, film)
+        params, film, memory = self.opened(state, examples.x)
+        return likelihoods(self.backbone, params, memory, examples.y, film)
 
     def features(self, state: State, x: Tensor) -> Tensor:
         """Return the mean feature (n, d) of each text."""
@@ -55,12 +54,12 @@ class Writing(MetaLearner):
 
     def forward(self, support: Examples, query: Examples, way: int) -> tuple[Tensor, Tensor]:
         """Return the loss of the query texts, and the log probabilities (n, t) of their sub-words."""
-        outputs = self.likelihoods(self.adapt(support, way), query)
+        outputs = self.trial(support, query, way)
         return writing_loss(outputs, query.y), outputs
 
     def trial(self, support: Examples, query: Examples, way: int) -> Tensor:
         """Return the log probabilities of the query texts: a look at validation writes nothing."""
-        return self.forward(support, query, way)[1]
+        return self.likelihoods(self.adapt(support, way), query)
 
     def adjusted(self, state: State) -> tuple[Params, Film | None]:
         """Return the parameters and the FiLM pairs of ``state``."""
@@ -68,13 +67,13 @@ class Writing(MetaLearner):
         params = {name: state.get(name, value) for name, value in own.items()}
         return params, self.backbone.film_of(params, state["code"]) if "code" in state else None
 
-    def memory(self, state: State, x: Tensor) -> Memory:
-        """Return what the decoder looks at for texts ``x``."""
+    def opened(self, state: State, x: Tensor) -> tuple[Params, Film | None, Memory]:
+        """Return :meth:`adjusted`, and what the decoder looks at for texts ``x``."""
         params, film = self.adjusted(state)
-        held = self.backbone.read(params, x, film)
-        if "memory.ids" not in state:
-            return held
-        return held.joined(Memory(*(state[f"memory.{name}"] for name in Memory._fields)))
+        memory = self.backbone.read(params, x, film)
+        if "memory.ids" in state:
+            memory = memory.joined(Memory(*(state[f"memory.{name}"] for name in Memory._fields)))
+        return params, film, memory
 
     def examples_memory(self, support: Examples) -> State:
         """Return ``memory.*``: the support targets, each read after its source, to be copied from."""

@@ -69,9 +69,7 @@ def decode_boxes(outputs: Tensor) -> list[Found]:
     """Return the boxes of each picture in ``outputs`` (n, way, 5, h, w): a logit, then the logarithms of the
     distances to the four sides in strides."""
     n, way = outputs.shape[:2]
-    corners, scores = corners_of(outputs)
-    best, order = scores.topk(min(CANDIDATES, scores.shape[-1]), dim=-1)
-    corners = corners.gather(2, order[..., None].expand(-1, -1, -1, 4))
+    corners, best = candidates(outputs)
     found = []
     for picture in range(n):
         parts = []
@@ -84,6 +82,14 @@ def decode_boxes(outputs: Tensor) -> list[Found]:
         by_score = points.argsort(descending=True, stable=True)
         found.append(Found(boxes[by_score], points[by_score], numbers[by_score]))
     return found
+
+
+def candidates(outputs: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the boxes of each class that suppression chooses from, best first: corners (n, way, k, 4) in
+    pixels, scores (n, way, k)."""
+    corners, scores = corners_of(outputs)
+    best, order = scores.topk(min(CANDIDATES, scores.shape[-1]), dim=-1)
+    return corners.gather(2, order[..., None].expand(-1, -1, -1, 4)), best
 
 
 def corners_of(outputs: Tensor) -> tuple[Tensor, Tensor]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from annotated_files import coco, on_disk, with_coco
 import metalab
 from metalab.api import create_metalearner
 from metalab.backbones import Pyramid, seeded_initialisation
-from metalab.boxes import corners_of
+from metalab.boxes import OVERLAP, decode_boxes, overlaps
 from metalab.config import Config
 from metalab.data import create_source, create_test_source
 from metalab.data.annotated import read_annotated
@@ -21,6 +22,7 @@ from metalab.data.annotation import Instance, Picture
 from metalab.data.fitting import SIZE, fitting_size
 from metalab.errors import DataError
 from metalab.picture_model import PictureModel, adapt_pictures, coco_results, mask_file
+from metalab.shipped import load_trained
 from metalab.tasks import TaskShape
 
 
@@ -36,8 +38,10 @@ def picture(left: int, mask: bool = True) -> Picture:
 
 def adapted(name: str) -> PictureModel:
     with seeded_initialisation(0):
-        backbone = Pyramid(width=16).eval()
-    return adapt_pictures(create_metalearner(name, backbone), [picture(5), picture(50)], size=64)
+        learner = create_metalearner(name, Pyramid(width=16).eval())
+        if hasattr(learner, "out"):  # which says nothing before it is trained
+            torch.nn.init.normal_(learner.out.weight, std=0.1)
+    return adapt_pictures(learner, [picture(5), picture(50)], size=64)
 
 
 def test_masks_come_in_the_pictures_own_pixels() -> None:
@@ -127,12 +131,39 @@ def test_onnx_says_the_same(name: str, tmp_path: Path) -> None:
         image = np.stack([picture(left).image, picture(left + 10).image, picture(left + 20).image])
         (found,) = session.run(None, {"image": image})
         outputs = model.outputs(list(image))
-        if model.application == "segmentation":
-            wanted = outputs.softmax(1)
-        else:
-            corners, scores = corners_of(outputs)
-            wanted = torch.cat([scores[..., None], corners / model.size], -1)
+        wanted = outputs.softmax(1) if model.application == "segmentation" else rows(outputs, model.size)
         torch.testing.assert_close(torch.from_numpy(found), wanted, atol=1e-4, rtol=1e-4)
+
+
+def rows(outputs: torch.Tensor, side: int) -> torch.Tensor:
+    """Return the boxes in ``outputs`` as an exported detector gives them: by picture, class and score."""
+    found = []
+    for number, held in enumerate(decode_boxes(outputs)):
+        for of in range(outputs.shape[1]):
+            for score, box in zip(
+                held.scores[held.classes == of], held.boxes[held.classes == of], strict=True
+            ):
+                found.append(torch.tensor([number, of, score, *(box / side)]))
+    return torch.stack(found)
+
+
+def test_an_exported_detector_suppresses_boxes_of_one_class_alone(tmp_path: Path) -> None:
+    runtime = pytest.importorskip("onnxruntime")
+    two = [picture(5), picture(50)]
+    two[1].instances[0] = replace(two[1].instances[0], label="other")
+    model = adapt_pictures(load_trained("guided-boxes").metalearner, two, size=64)
+    model.export(tmp_path / "m.onnx")
+    session = runtime.InferenceSession(str(tmp_path / "m.onnx"))
+    image = np.stack([one.image for one in two])
+    (found,) = session.run(None, {"image": image})
+    torch.testing.assert_close(
+        torch.from_numpy(found), rows(model.outputs(list(image)), 64), atol=1e-3, rtol=1e-3
+    )
+    for number in range(2):
+        held = torch.from_numpy(found[found[:, 0] == 0][:, 1:])
+        held = held[held[:, 0] == number, 2:]
+        assert (overlaps(held, held) - torch.eye(len(held)) <= OVERLAP + 1e-4).all()
+    assert len({*found[:, 1].tolist()}) == 2, "another class's box may lie on the same object"
 
 
 def test_pictures_are_resized_so_that_objects_have_the_size_of_meta_training() -> None:

@@ -27,6 +27,7 @@ page = st.navigation(
         st.Page("pages/yours.py", title="Your data", icon=":material/photo_library:"),
         st.Page("pages/pictures.py", title="Pictures", icon=":material/image_search:"),
         st.Page("pages/answers.py", title="Questions", icon=":material/quiz:"),
+        st.Page("pages/texts.py", title="Texts", icon=":material/translate:"),
         st.Page("pages/tasks.py", title="Tasks", icon=":material/category:"),
         st.Page("pages/train.py", title="Train", icon=":material/show_chart:"),
         st.Page("pages/adapt.py", title="Adapt", icon=":material/visibility:"),

@@ -26,6 +26,7 @@ from metalab.threads import one_thread
 if TYPE_CHECKING:
     from metalab.answer_model import AnswerModel
     from metalab.picture_model import PictureModel
+    from metalab.written_model import WrittenModel
 
 Label = str | int | float | bool
 """A class as the user names it."""
@@ -234,15 +235,17 @@ class AdaptedModel:
         return self.support
 
 
-def load(path: Path | str) -> AdaptedModel | PictureModel | AnswerModel:
+def load(path: Path | str) -> AdaptedModel | PictureModel | AnswerModel | WrittenModel:
     """Read what an adapted model of any application saved; raises :class:`CheckpointError`."""
-    from metalab import answer_model, picture_model
+    from metalab import answer_model, picture_model, written_model
 
     kind = checkpoint_kind(path)
     if kind == picture_model.KIND:
         return picture_model.load_picture_model(path)
     if kind == answer_model.KIND:
         return answer_model.load_answer_model(path)
+    if kind == written_model.KIND:
+        return written_model.load_written_model(path)
     tensors, meta = load_checkpoint(path, "adapted-model")
     metalearner = rebuild(meta, prefixed(tensors, "learner"), path)
     held = prefixed(tensors, "support")

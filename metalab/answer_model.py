@@ -13,9 +13,10 @@ from torch import Tensor
 
 from metalab.adaptation import describe, rebuild
 from metalab.checkpoints import checkpoint_bytes, load_checkpoint, prefixed
-from metalab.data.answered import LONGEST, LONGEST_QUESTION, Answered, plain_lines
+from metalab.data.answered import LONGEST, LONGEST_QUESTION, Answered
 from metalab.data.corpus import token_span
 from metalab.data.questions import Window, numpy_generator, stacked, text_window
+from metalab.data.rows import plain_lines
 from metalab.data.words import ASKED, Words, assembled, words
 from metalab.errors import DataError
 from metalab.metalearners import MetaLearner, State

@@ -14,7 +14,7 @@ from torch import Tensor
 from metalab.adaptation import AdaptedModel, label_list
 from metalab.adaptation import adapt as adapt_to
 from metalab.backbones import Backbone, create_backbone, seeded_initialisation
-from metalab.config import Config
+from metalab.config import WRITERS, Config
 from metalab.data import create_source
 from metalab.errors import ConfigError, DataError
 from metalab.execution import choose_device
@@ -27,6 +27,7 @@ from metalab.training import Trainer
 if TYPE_CHECKING:
     from metalab.answer_model import AnswerModel
     from metalab.picture_model import PictureModel
+    from metalab.written_model import WrittenModel
 
 OnProgress = Callable[[Progress], Any]
 
@@ -112,12 +113,17 @@ def task_learning(
     any size; labels are strings or integers. Segmentation takes lists of images (H, W, 3) uint8 and of masks
     (H, W) of class numbers, 0 the ground; detection lists of boxes (k, 5): class number, then x1, y1, x2, y2
     in pixels. Question answering takes lists of (passage, question) and of answers, words of the passage.
+    Translation and summarisation take lists of texts and of what is to be written for them.
     Raises :class:`DataError` saying what does not fit.
     """
     if metalearner.application == "question-answering":
         from metalab.answer_model import answer_task_learning
 
         return answer_task_learning(metalearner, train_data, train_labels, test_data, test_labels)
+    if metalearner.application in WRITERS:
+        from metalab.written_model import written_task_learning
+
+        return written_task_learning(metalearner, train_data, train_labels, test_data, test_labels)
     if metalearner.application != "image-classification":
         from metalab.picture_model import picture_task_learning
 
@@ -134,11 +140,12 @@ def task_learning(
     return TaskResult(predictions, probabilities, accuracy, model)
 
 
-def adapt(application: str, data: Any, labels: Any) -> AdaptedModel | AnswerModel:
+def adapt(application: str, data: Any, labels: Any) -> AdaptedModel | AnswerModel | WrittenModel:
     """Adapt the ready model of ``application`` to a few labelled examples: nothing is meta-trained.
 
     image-classification: ``data`` is an array of images, a list of images of different sizes, or of paths.
-    question-answering: lists of (passage, question) and of answers. Raises :class:`ConfigError` for another
+    question-answering: lists of (passage, question) and of answers. translation and summarisation: lists of
+    texts and of what is to be written for them. Raises :class:`ConfigError` for another
     application, and :class:`DataError`.
     """
     if application == "question-answering":
@@ -147,11 +154,16 @@ def adapt(application: str, data: Any, labels: Any) -> AdaptedModel | AnswerMode
 
         learner = load_trained(next(iter(shipped(application)))).metalearner
         return adapt_answers(learner, answered(data, labels, "labels"))
+    if application in WRITERS:
+        from metalab.shipped import first_shipped
+        from metalab.written_model import adapt_writer, text_pairs
+
+        return adapt_writer(first_shipped(application), text_pairs(application, data, labels, "labels"))
     if application != "image-classification":
         raise ConfigError(
             f"unknown application {application!r}",
             where="application",
-            fix="Use 'image-classification' or 'question-answering'",
+            fix="Use image-classification, question-answering, translation or summarisation",
         )
     from metalab.choice import adapt_best
     from metalab.data.reading import read_image

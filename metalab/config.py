@@ -19,6 +19,8 @@ Application = Literal[
 ]
 APPLICATIONS: tuple[str, ...] = get_args(Application)
 """The applications by name, in the order of lists."""
+WRITERS: tuple[str, ...] = ("summarisation", "translation")
+"""Those whose examples are pairs of texts, and whose outputs are texts."""
 FORMAT = 1
 """Version of the configuration, run and checkpoint formats; raised when one changes incompatibly."""
 

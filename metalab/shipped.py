@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,8 @@ RECIPES: dict[str, dict[str, Any]] = {
 A name that is no meta-learner's says which one it is: the same, on another backbone."""
 BACKBONE_RECIPES: dict[str, dict[str, Any]] = {"photo-pyramid": {"pretrain_steps": 1200}}
 """Settings of shipped backbones that are not their application's."""
+VOCABULARIES = {"documents": "metalab.data.summary_source"}
+"""The module that makes each shipped vocabulary."""
 TABLE = "evaluation.json"
 """The evaluation of all shipped meta-learners together, beside their weights."""
 LEADERBOARD = SHIPPED / "leaderboard.json"
@@ -85,6 +88,18 @@ def shipped_evaluation() -> dict[str, Any] | None:
 def shipped_leaderboard() -> dict[str, Any] | None:
     """Return the leaderboard that comes with metalab (``budget``, ``evaluation``, ``costs``), if any."""
     return json.loads(LEADERBOARD.read_bytes()) if LEADERBOARD.is_file() else None
+
+
+def first_shipped(application: str) -> MetaLearner:
+    """Return the first shipped meta-learner of ``application``. Raises :class:`RunError` for none."""
+    name = next(iter(shipped(application)), None)
+    if name is None:
+        raise RunError(
+            f"no ready model for {application} comes with this version",
+            where="--model",
+            fix=f"Train one (python -m metalab train --application {application}) and give its run's id",
+        )
+    return load_trained(name).metalearner
 
 
 @dataclass(frozen=True)
@@ -130,6 +145,11 @@ def backbone_recipe(name: str) -> Config:
     """Return the configuration by which shipped backbone ``name`` is pre-trained."""
     of = next(one.name for one in applications().values() if name in one.backbones)
     return Config.create(application=of, backbone=name, **BACKBONE_RECIPES.get(name, {}))
+
+
+def ship_vocabulary(name: str, path: Path) -> None:
+    """Learn vocabulary ``name`` from meta-train texts and write it to ``path``."""
+    import_module(VOCABULARIES[name]).make_vocabulary().save(path)
 
 
 def ship_backbone(config: Config, path: Path) -> Iterator[Progress]:

@@ -31,7 +31,7 @@ def ask(key: str, held: Judged) -> None:
         if asked:
             st.info("Paste a passage first.", icon=":material/info:")
         return
-    from metalab.data.answered import plain_lines
+    from metalab.data.rows import plain_lines
 
     with errors_in_place():
         found = held.model.predict([passage], [question])[0]

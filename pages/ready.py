@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from metalab.config import WRITERS
 from pages.fields import IMAGES
 
 if TYPE_CHECKING:
@@ -46,6 +47,12 @@ def use_button(run: Run) -> None:
         if st.button("Use on questions", icon=":material/quiz:", disabled=not ready, key=f"answers-{run.id}"):
             st.session_state[f"model-{of}"] = run.id
             st.switch_page("pages/answers.py")
+    elif of in WRITERS:
+        if st.button("Use on texts", icon=":material/translate:", disabled=not ready, key=f"texts-{run.id}"):
+            st.session_state.pop("texts-what", None)
+            st.session_state["texts-what-kept"] = "Translate" if of == "translation" else "Sum up"
+            st.session_state[f"model-{of}"] = run.id
+            st.switch_page("pages/texts.py")
     elif st.button(
         "Use on pictures", icon=":material/image_search:", disabled=not ready, key=f"pictures-{run.id}"
     ):

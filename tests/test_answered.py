@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from metalab.data.answered import LONGEST_PASSAGE, read_answered
+from metalab.data.answered import LONGEST_PASSAGE, Answered, read_answered
 from metalab.errors import DataError
 
 PASSAGE = "The bolt M6 is 40 mm long.\nThe bolt M8 is 60 mm long."
@@ -94,3 +94,32 @@ def test_files_that_cannot_be_read(name: str, content: bytes, said: str) -> None
 def test_a_missing_file(tmp_path) -> None:
     with pytest.raises(DataError, match="no such file"):
         read_answered(tmp_path / "gone.json")
+
+
+def test_rows_are_named_by_the_line_in_which_they_begin() -> None:
+    text = 'passage,question,answer\n\n"one\ntwo",what?,two\nthree,what?,four\nfive,what?\n'
+    held = read_answered(text.encode("utf-16"), "own.csv")
+    assert held.items == [Answered("one\ntwo", "what?", 4, 7), Answered("five", "what?")]
+    assert [note.where for note in held.notes] == ["own.csv, line 5"]
+
+
+def test_a_broken_line_of_json_is_named_and_the_rest_is_kept() -> None:
+    rows = ['{"passage": "a\u2028b", "question": "b?", "answer": "b"}', "{", "[]"]
+    held = read_answered("\n".join(rows).encode(), "own.jsonl")
+    assert held.items == [Answered("a\u2028b", "b?", 2, 3)]
+    assert [note.where for note in held.notes] == ["own.jsonl, line 2", "own.jsonl, line 3"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("own.csv", b"passage,question,anwser\na,b,c", "Rename anwser to answer"),
+        ("own.csv", b"passage,question,reply\na,b,c", "If it is reply, rename that to answer"),
+        ("own.csv", b'passage,question,answer\na,b,c\n"a,b,c\nd,e,f', "from line 3 on"),
+        ("own.csv", "passage,question,answer".encode("utf-16-le"), "zero byte in line 1"),
+        ("own.csv", b"\xff\xfea", "not UTF-16"),
+    ],
+)
+def test_what_to_mend_is_said(name: str, content: bytes, said: str) -> None:
+    with pytest.raises(DataError, match=said):
+        read_answered(content, name)

@@ -1,6 +1,8 @@
 """Summarisation: write the summary of a text in a new style, from a few example summaries."""
 
 from metalab.applications.base import Application
+from metalab.baselines_summaries import SUMMARY_BASELINES
+from metalab.rouge import judge_summaries
 
 APPLICATION = Application(
     name="summarisation",
@@ -10,14 +12,15 @@ APPLICATION = Application(
     metric_help="Overlap of the words written with those of the summary, in order: 100 % is the same text.",
     sources=("docstrings", "pairs"),
     backbones=("summariser",),
-    baselines=[],
+    baselines=SUMMARY_BASELINES,
+    judge=judge_summaries,
     defaults={
         "source": "docstrings",
         "backbone": "summariser",
         "width": 128,
         "metalearner": "summarise-code",
         "episodes": "mixed",
-        "image_size": 160,  # sub-words of a source
+        "image_size": 128,  # sub-words of a source
         "way": 1,
         "shot": 5,
         "query": 10,

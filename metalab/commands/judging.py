@@ -8,7 +8,7 @@ from pathlib import Path
 from metalab.commands import AddCommand
 from metalab.commands.own import evaluate_own
 from metalab.commands.shown import bar, print_table
-from metalab.config import APPLICATIONS
+from metalab.config import APPLICATIONS, WRITERS
 from metalab.errors import ConfigError
 
 IMAGES, QUESTIONS = "image-classification", "question-answering"
@@ -71,6 +71,8 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     place = arguments.source
     if arguments.data and place is None and config.application == QUESTIONS:
         place = "answered"
+    elif arguments.data and place is None and config.application in WRITERS:
+        place = "pairs"
     elif arguments.data and place is None and config.application != IMAGES:
         place = "annotated"
     source = create_test_source(config, place, arguments.data, tuple(arguments.exclude))

@@ -21,7 +21,8 @@ def add_commands(command: AddCommand) -> None:
         "names",
         nargs="*",
         metavar="NAME",
-        help="conv4, pyramid, photo-pyramid, reader, a meta-learner, evaluation (default: these), or lake",
+        help="documents, conv4, pyramid, photo-pyramid, reader, a meta-learner, evaluation (default: these), "
+        "or lake",
     )
 
     group = ship.add_argument_group("lake, the matcher of Omniglot's one-shot runs (made only when named)")
@@ -47,15 +48,20 @@ def _ship(arguments: argparse.Namespace) -> int:
     from metalab.evaluation import Evaluation
     from metalab.shipped import (
         RECIPES,
+        VOCABULARIES,
         backbone_recipe,
         recipe,
         ship_backbone,
         ship_evaluation,
         ship_metalearner,
+        ship_vocabulary,
     )
 
     for name in arguments.names or ["conv4", "pyramid", "photo-pyramid", *RECIPES, "evaluation"]:
         path = SHIPPED / f"{name}.safetensors"
+        if name in VOCABULARIES:
+            ship_vocabulary(name, SHIPPED / f"{name}.json")
+            continue
         if name == "evaluation":
             work: Iterator[Any] = ship_evaluation(SHIPPED)
         elif name == "lake":

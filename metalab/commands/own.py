@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 
 from metalab.commands import AddCommand
 from metalab.commands.shown import bar, print_table
-from metalab.config import APPLICATIONS
+from metalab.config import APPLICATIONS, WRITERS
 from metalab.errors import ConfigError
 
 if TYPE_CHECKING:
     from metalab.answer_model import AnswerModel
     from metalab.metalearners import MetaLearner
     from metalab.picture_model import PictureModel
+    from metalab.written_model import WrittenModel
 
 
 def add_commands(command: AddCommand) -> None:
@@ -41,20 +42,25 @@ def add_commands(command: AddCommand) -> None:
         metavar="DATA",
         help="folder or zip with one sub-folder per class, a CSV of (path, label), or a .npz with the arrays "
         "images (or X) and labels (or y); for masks and boxes COCO, Pascal VOC, or images/ and masks/; for "
-        "questions SQuAD's .json, .jsonl, or a .csv with passage, question and answer",
+        "questions SQuAD's .json, .jsonl, or a .csv with passage, question and answer; for translation "
+        "and summarisation .csv, .json or .jsonl with source and target, or document and summary; .tmx, .po",
     )
+    adapt.add_argument("--group", help="of a file of several languages or packages: the one to learn")
     adapt.add_argument("--out", required=True, type=Path, metavar="FILE", help="where the adapted model goes")
 
     predict = command(
         "predict",
         _predict,
-        "classify images, find objects in them, or answer questions, with an adapted model",
+        "classify images, find objects in them, answer questions, translate or sum up, with an adapted model",
     )
     predict.add_argument("--model", required=True, type=Path, metavar="FILE", help="written by adapt")
     predict.add_argument(
-        "images", nargs="+", type=Path, metavar="FILE", help="image files; for questions text files"
+        "images", nargs="+", type=Path, metavar="FILE", help="image files; for texts text files"
     )
     predict.add_argument("--question", help="of a question answerer: what to find in each text file")
+    predict.add_argument(
+        "--lines", action="store_true", help="of a translator or summariser: each line of a file is a text"
+    )
     predict.add_argument(
         "--masks",
         type=Path,
@@ -82,6 +88,8 @@ def _adapt(arguments: argparse.Namespace) -> int:
 
     if arguments.application == "question-answering":
         return _adapt_answers(arguments)
+    if arguments.application in WRITERS:
+        return _adapt_texts(arguments)
     if arguments.application != "image-classification":
         return _adapt_pictures(arguments)
     if arguments.model != AUTO:
@@ -123,15 +131,32 @@ def _adapt_answers(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _adapt_texts(arguments: argparse.Namespace) -> int:
+    from metalab.data.pairs_in import read_pairs
+    from metalab.written_model import adapt_writer, cut_notes
+
+    learner = _chosen(arguments)
+    held = read_pairs(arguments.support, arguments.application)
+    pairs = held.only(arguments.group)
+    adapt_writer(learner, pairs).save(arguments.out)
+    for note in [*held.notes, *cut_notes(learner, pairs, str(arguments.support))]:
+        print(note, file=sys.stderr)
+    print(f"{arguments.out}: from {len(pairs)} pairs of texts. {learner.label}")
+    return 0
+
+
 def _chosen(arguments: argparse.Namespace) -> MetaLearner:
     """Return the meta-learner that ``--model`` names, by default the first shipped one of the application."""
     from metalab.choice import AUTO
-    from metalab.shipped import load_trained, shipped
+    from metalab.shipped import first_shipped, load_trained
 
-    name = next(iter(shipped(arguments.application))) if arguments.model == AUTO else arguments.model
-    learner = load_trained(name).metalearner
+    if arguments.model == AUTO:
+        return first_shipped(arguments.application)
+    learner = load_trained(arguments.model).metalearner
     if learner.application != arguments.application:
-        raise ConfigError(f"is for {learner.application}", where=name, fix="Choose another --model")
+        raise ConfigError(
+            f"is for {learner.application}", where=arguments.model, fix="Choose another --model"
+        )
     return learner
 
 
@@ -149,6 +174,22 @@ def _predict_answers(model: AnswerModel, arguments: argparse.Namespace) -> int:
     found = model.predict(texts, [arguments.question] * len(texts))
     for path, one in zip(arguments.images, found, strict=True):
         print(json.dumps({"file": str(path), **asdict(one)}, ensure_ascii=False))
+    return 0
+
+
+def _predict_texts(model: WrittenModel, arguments: argparse.Namespace) -> int:
+    """Print one line of JSON for each text: what is written, how sure it is, and what was copied."""
+    from metalab.data.answered import read_text
+
+    places, texts = [], []
+    for path in arguments.images:
+        held = read_text(path)
+        for number, text in enumerate(held.splitlines() if arguments.lines else [held], 1):
+            if text.strip() or not arguments.lines:
+                places.append({"file": str(path), **({"line": number} if arguments.lines else {})})
+                texts.append(text)
+    for place, one in zip(places, model.predict(texts), strict=True):
+        print(json.dumps({**place, **one.as_dict()}, ensure_ascii=False))
     return 0
 
 
@@ -176,6 +217,7 @@ def _predict(arguments: argparse.Namespace) -> int:
     from metalab.picture_model import PictureModel
     from metalab.runs import RunStore
     from metalab.shipped import shipped
+    from metalab.written_model import WrittenModel
 
     name = str(arguments.model)
     if not arguments.model.exists() and name in {*shipped(), *(run.id for run in RunStore().list())}:
@@ -189,6 +231,8 @@ def _predict(arguments: argparse.Namespace) -> int:
         return _predict_pictures(model, arguments)
     if isinstance(model, AnswerModel):
         return _predict_answers(model, arguments)
+    if isinstance(model, WrittenModel):
+        return _predict_texts(model, arguments)
     told = model.judge([read_image(path) for path in arguments.images])
     known = [None] * len(arguments.images) if told.known is None else told.known.tolist()
     for path, probabilities, sure in zip(arguments.images, told.probabilities, known, strict=True):

@@ -45,9 +45,15 @@ def create_source(config: Config, device: torch.device | str = "cpu") -> TaskSou
         from metalab.data.answered_source import AnsweredSource
 
         return AnsweredSource(config.data, config.image_size, device)
+    if config.source == "docstrings":
+        from metalab.data.summary_source import SummarySource
+
+        return SummarySource(config.image_size, device)
+    if config.source == "pairs":
+        return _own_pairs(config, device)
     if config.source == "annotated":
         return _annotated(config, False, device)
-    if config.source in ("catalogues", "docstrings", "pairs"):
+    if config.source == "catalogues":
         raise ConfigError("this version brings no such texts", where=f"source: {config.source}")
     return _own_images(config, False, device)
 
@@ -82,6 +88,15 @@ def create_test_source(
     if name == "annotated":
         return _annotated(asked, True, device)
     return create_source(asked, device)
+
+
+def _own_pairs(config: Config, device: torch.device | str) -> TaskSource:
+    from metalab.backbones import create_backbone
+    from metalab.data.pairs_source import OwnPairs
+    from metalab.data.subwords import vocabulary
+
+    held = vocabulary(create_backbone(config).vocabulary)
+    return OwnPairs(config.data, config.application, held, config.image_size, device)
 
 
 def _annotated(config: Config, test_only: bool, device: torch.device | str) -> TaskSource:

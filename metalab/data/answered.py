@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from metalab.data.archives import Note, read_one
+from metalab.data.rows import Row, by_field, csv_rows, decoded, json_lines, mapping, parsed_json, plain_lines
 from metalab.data.words import words
 from metalab.errors import DataError
 
@@ -64,26 +62,22 @@ def read_answered(source: Path | str | bytes, name: str = "upload") -> AnsweredS
         name, source = str(source), read_one(Path(source), MOST_BYTES)
     if len(source) > MOST_BYTES:
         raise DataError(f"more than {MOST_BYTES // 10**6} MB", where=name, fix="Split the file")
-    return from_rows(_rows(_decoded(source, name), name), name)
+    notes: list[Note] = []
+    return from_rows(_rows(decoded(source, name), name, notes), name, notes)
 
 
 def read_text(path: Path | str) -> str:
     """Return a text file's content. Raises :class:`DataError`."""
-    return _decoded(read_one(Path(path), 4 * LONGEST_PASSAGE), str(path))
+    return decoded(read_one(Path(path), 4 * LONGEST_PASSAGE), str(path))
 
 
-def plain_lines(text: str) -> str:
-    """Return ``text`` with line ends of any system as one character, so that places agree."""
-    return text.replace("\r\n", "\n").replace("\r", "\n")
-
-
-def from_rows(rows: Iterator[tuple[str, Mapping[str, Any]]], name: str = "table") -> AnsweredSet:
+def from_rows(rows: Iterator[Row], name: str = "table", notes: list[Note] | None = None) -> AnsweredSet:
     """Return rows, each with the words that say where it stands, as answered questions.
 
-    Raises :class:`DataError` when none can be used.
+    ``notes`` takes what reading them found, too. Raises :class:`DataError` when none can be used.
     """
     items: list[Answered] = []
-    notes, seen = [], set()
+    notes, seen = [] if notes is None else notes, set()
     for count, (where, row) in enumerate(rows):
         if count >= MOST_ROWS:
             notes.append(Note(name, f"more than {MOST_ROWS} rows: the rest is not read", "skipped"))
@@ -111,10 +105,7 @@ def from_rows(rows: Iterator[tuple[str, Mapping[str, Any]]], name: str = "table"
 
 def _answered(row: Mapping[str, Any]) -> Answered:
     """Return ``row`` checked; raises ValueError saying what is wrong with it."""
-    held = {}
-    for field, names in NAMES.items():
-        found = [row[key] for key in row if str(key).strip().lower() in names and row[key] is not None]
-        held[field] = found[0] if found else None
+    held = by_field(row, NAMES)
     for field in ("passage", "question"):
         if not isinstance(held[field], str) or not held[field].strip():
             raise ValueError(f"no {field}")
@@ -152,83 +143,37 @@ def _places(passage: str, answer: str) -> list[int]:
     return found
 
 
-def _rows(text: str, name: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _rows(text: str, name: str, notes: list[Note]) -> Iterator[Row]:
     if name.lower().endswith(".csv"):
-        yield from _csv(text, name)
+        yield from csv_rows(text, name, NAMES, ("passage", "question", "answer"))
     elif name.lower().endswith(".jsonl"):
-        for number, line in enumerate(text.splitlines(), 1):
-            if line.strip():
-                yield f"{name}, line {number}", _mapping(_json(line, f"{name}, line {number}"))
+        yield from json_lines(text, name, notes)
     elif name.lower().endswith(".json"):
-        yield from _squad(_json(text, name), name)
+        yield from _squad(parsed_json(text, name), name)
     else:
         raise DataError("is of no known format", where=name, fix="Give a .json, .jsonl or .csv file")
 
 
-def _csv(text: str, name: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    sample = text[:10_000].split("\n", 1)[0]
-    mark = max(",;\t", key=sample.count)
-    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=mark)
-    columns = {str(column).strip().lower() for column in reader.fieldnames or ()}
-    for field in ("passage", "question", "answer"):
-        if not columns & set(NAMES[field]):
-            raise DataError(
-                f"has no column {field}; there are {', '.join(sorted(columns)) or 'none'}",
-                where=name,
-                fix=f"Name one {' or '.join(NAMES[field])}",
-            )
-    try:
-        for row in reader:
-            yield f"{name}, line {reader.line_num}", row
-    except csv.Error as error:
-        raise DataError(
-            f"is no CSV ({error})",
-            where=f"{name}, line {reader.line_num}",
-            fix="Mend that line, or give .jsonl",
-        ) from None
-
-
-def _squad(held: Any, name: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _squad(held: Any, name: str) -> Iterator[Row]:
     """Yield the rows of SQuAD's nested JSON, or of a plain list of rows."""
     if isinstance(held, Mapping) and isinstance(held.get("data"), list):
         for title, article in enumerate(held["data"], 1):
             for number, paragraph in enumerate(_sequence(article, "paragraphs"), 1):
                 for ask, asked in enumerate(_sequence(paragraph, "qas"), 1):
                     place = f"{name}, article {title}, paragraph {number}, question {ask}"
-                    yield place, {"context": _mapping(paragraph).get("context"), **_mapping(asked)}
+                    yield place, {"context": mapping(paragraph).get("context"), **mapping(asked)}
         return
     if not isinstance(held, list):
         raise DataError(
             "is neither SQuAD's format nor a list of rows", where=name, fix='Give {"data": [...]}'
         )
     for number, row in enumerate(held, 1):
-        yield f"{name}, row {number}", _mapping(row)
-
-
-def _mapping(held: Any) -> Mapping[str, Any]:
-    return held if isinstance(held, Mapping) else {}
+        yield f"{name}, row {number}", mapping(row)
 
 
 def _sequence(held: Any, key: str) -> Sequence[Any]:
-    found = _mapping(held).get(key)
+    found = mapping(held).get(key)
     return found if isinstance(found, list) else []
-
-
-def _json(text: str, where: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"is no JSON ({error})", where=where) from None
-
-
-def _decoded(content: bytes, name: str) -> str:
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise DataError(
-            f"is not UTF-8 (byte {error.start}, line {line})", where=name, fix="Save it as UTF-8"
-        ) from None
 
 
 def _short(text: str) -> str:

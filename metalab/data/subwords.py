@@ -56,7 +56,11 @@ class Vocabulary:
 
     def save(self, path: Path) -> None:
         """Write the vocabulary as JSON. Raises :class:`StorageError`."""
-        atomic_write(path, self._tokenizer.to_str().encode())
+        atomic_write(path, self.to_json().encode())
+
+    def to_json(self) -> str:
+        """Return what :meth:`save` writes."""
+        return self._tokenizer.to_str()
 
 
 def train_vocabulary(texts: Iterable[str], size: int = SIZE) -> Vocabulary:

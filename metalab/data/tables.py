@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import posixpath
 from collections.abc import Iterator
@@ -11,6 +9,7 @@ from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from metalab.data.archives import Log, Tree, is_image
+from metalab.data.rows import csv_cells
 from metalab.errors import DataError
 
 PATHS = ("path", "file", "file_name", "filename", "image")
@@ -39,10 +38,7 @@ def read_table(content: bytes, where: str, log: Log) -> list[Row]:
     text = _text(content, where, log)
     if where.lower().endswith(".jsonl"):
         return list(_json_rows(text, where, log))
-    try:
-        return list(_csv_rows(text, where, log))
-    except csv.Error as error:
-        raise DataError(f"not a readable CSV ({error})", where=where, fix="Save it again as CSV") from None
+    return list(_csv_rows(text, where, log))
 
 
 def resolve(
@@ -91,38 +87,19 @@ def _text(content: bytes, where: str, log: Log) -> str:
 
 
 def _csv_rows(text: str, where: str, log: Log) -> Iterator[Row]:
-    first = text.lstrip().partition("\n")[0].strip()
-    skipped = first.lower().startswith("sep=")  # what Excel puts before the header
-    delimiter = first[4:5] if skipped and first[4:5] else ""
-    if skipped:
-        text = text.lstrip().partition("\n")[2]
-        first = text.partition("\n")[0]
-    delimiter = delimiter or max(",;\t", key=lambda mark: _rank(first, mark))
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    header: list[str] = []
-    for header in reader:
-        if any(cell.strip() for cell in header):
-            break
+    lines = csv_cells(text, where, {*PATHS, *LABELS})
+    at, header = next(lines, (1, []))
     names = [cell.strip() for cell in header]
     path, label = _columns(names, where)
     if is_image(names[path]):  # no header: its first line is a row already
         log.note(where, "no header: the first two columns are read as path and label", "warning")
-        yield Row(names[path], names[label], reader.line_num + skipped)
-    for cells in reader:
-        at = reader.line_num + skipped
-        if not any(cell.strip() for cell in cells):
-            continue
+        yield Row(names[path], names[label], at)
+    for at, cells in lines:
         held = [cells[i].strip() if i < len(cells) else "" for i in (path, label)]
         if all(held):
             yield Row(held[0], held[1], at)
         else:
             log.bad(DataError(f"no {'label' if held[0] else 'path'}", where=f"{where}, line {at}"))
-
-
-def _rank(line: str, delimiter: str) -> tuple[int, int]:
-    """Rank ``delimiter`` by how many usual names it cuts out of the header, then by how many columns."""
-    names = [name.strip().lower() for name in next(csv.reader([line], delimiter=delimiter), [])]
-    return sum(name in PATHS or name in LABELS for name in names), len(names)
 
 
 def _columns(names: list[str], where: str) -> tuple[int, int]:

@@ -266,7 +266,7 @@ def models(
     Raises :class:`StorageError`.
     """
     from metalab.metalearners import get_metalearner
-    from metalab.shipped import shipped
+    from metalab.shipped import UNTRAINED, shipped, untrained
 
     found = {
         name: (
@@ -275,6 +275,9 @@ def models(
         )
         for name, model in shipped(application).items()
     }
+    for name, path in untrained(application).items():
+        label = get_metalearner(UNTRAINED[name]["metalearner"]).label
+        found[name] = (f"{label} · ready, for photos", path.stat().st_mtime)
     for run in (store or RunStore()).list():
         with suppress(OSError, RunError):  # it has no model yet, is damaged, or was deleted just now
             if run.config.application != application:

@@ -158,13 +158,7 @@ def adapt_pictures(
     ``classes``: those to find, by default all that the pictures show. ``size``: by default
     :func:`fitting_size`. Raises :class:`DataError`.
     """
-    shown = sorted({one.label for picture in pictures for one in picture.instances})
-    classes = shown if classes is None else list(classes)
-    if not classes or not set(classes) <= set(shown):
-        missing = ", ".join(map(repr, sorted(set(classes) - set(shown)))) or "anything"
-        raise DataError(
-            f"no picture shows {missing}", where="pictures", fix="Annotate one object of each class or more"
-        )
+    classes = shown_classes(pictures, classes)
     size = fitting_size(pictures, classes) if size is None else size
     if size % 16:
         raise DataError(f"{size} is no multiple of 16", where="size", fix="Use 64, 96, 128 …")
@@ -175,6 +169,18 @@ def adapt_pictures(
     with torch.no_grad():
         state = resized.adapt(Examples(x, y), len(classes))
     return PictureModel(resized, {name: tensor.detach() for name, tensor in state.items()}, list(classes))
+
+
+def shown_classes(pictures: Sequence[Picture], classes: Sequence[str] | None = None) -> list[str]:
+    """Return ``classes``, by default all that the pictures show; raises :class:`DataError` if one is not."""
+    shown = sorted({one.label for picture in pictures for one in picture.instances})
+    classes = shown if classes is None else list(classes)
+    if not classes or not set(classes) <= set(shown):
+        missing = ", ".join(map(repr, sorted(set(classes) - set(shown)))) or "anything"
+        raise DataError(
+            f"no picture shows {missing}", where="pictures", fix="Annotate one object of each class or more"
+        )
+    return classes
 
 
 def load_picture_model(path: Path | str) -> PictureModel:

@@ -45,6 +45,10 @@ RECIPES: dict[str, dict[str, Any]] = {
 """Settings of each shipped meta-learner, chosen on meta-validation; everything else is the default.
 
 A name that is no meta-learner's says which one it is: the same, on another backbone."""
+UNTRAINED: dict[str, dict[str, Any]] = {
+    "pixel-lrd2-photo": {"application": "segmentation", "metalearner": "pixel-lrd2", **ON_PHOTOS}
+}
+"""Ready meta-learners that need no meta-training: a head on a shipped backbone, no file of their own."""
 BACKBONE_RECIPES: dict[str, dict[str, Any]] = {"photo-pyramid": {"pretrain_steps": 1200}}
 """Settings of shipped backbones that are not their application's."""
 VOCABULARIES = {"documents": "metalab.data.summary_source"}
@@ -76,6 +80,17 @@ def shipped(application: str = "image-classification") -> dict[str, Shipped]:
         if path.is_file():
             meta = load_checkpoint(path, "metalearner")[1]
             found[name] = Shipped(name, path, Config.create(**meta["config"]), meta["seconds"])
+    return found
+
+
+def untrained(application: str) -> dict[str, Path]:
+    """Return the names of the ready meta-learners of ``application`` that need no meta-training, each with
+    the file of the backbone under it."""
+    found = {}
+    for name, settings in UNTRAINED.items():
+        path = SHIPPED / f"{settings['backbone']}.safetensors"
+        if settings["application"] == application and path.is_file():
+            found[name] = path
     return found
 
 
@@ -116,6 +131,11 @@ def load_trained(which: str) -> Trained:
 
     Raises :class:`RunError` when there is neither, and :class:`CheckpointError`.
     """
+    if which in UNTRAINED:
+        config = Config.create(**UNTRAINED[which])
+        backbone = load_backbone(SHIPPED / f"{config.backbone}.safetensors").frozen_copy()
+        learner = create_metalearner(config.metalearner, backbone, **config.options)
+        return Trained(learner.eval(), backbone, config)
     path, backbone = SHIPPED / f"{which}.safetensors", None
     if which not in every_metalearner() | RECIPES.keys() or not path.is_file():
         store = RunStore()

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from metalab.api import create_metalearner
 from metalab.applications import application
+from metalab.baselines import Method
 from metalab.bench.photo_tasks import CropSource, StampScenes, labelled_photos
 from metalab.config import Config
 from metalab.data import TARGETS, create_source
@@ -23,9 +24,10 @@ from metalab.errors import ConfigError
 from metalab.evaluation import Evaluation, Measured, mean_interval, measure, methods_of, tabulate
 from metalab.metalearners import MetaLearner, metalearners
 from metalab.metrics import coco_scores, mask_scores
+from metalab.picture_choice import best, candidates, tried
 from metalab.progress import Progress
 from metalab.shipped import Trained, load_trained, shipped
-from metalab.tasks import Examples, Split, TaskShape, TaskSource
+from metalab.tasks import Examples, Split, Task, TaskShape, TaskSource
 from metalab.training import Trainer
 
 SHAPES = ("1-1", "1-5", "5-1", "5-5")
@@ -35,6 +37,8 @@ SCORES = {"segmentation": mask_scores, "detection": coco_scores}
 SLOW = ("from-scratch", "pixel-maml")
 """Methods of which a task costs seconds: they are measured on the first tasks of the list alone."""
 SLOW_TASKS = 50
+CHOSEN = "Chosen on the labelled pictures"
+"""What ``adapt`` and the page do unless told otherwise."""
 FROZEN = "Frozen features"
 """Begins the labels of those baselines that depend on the backbone."""
 
@@ -112,6 +116,8 @@ def run(arguments: argparse.Namespace) -> int:
             learner = _trained(name, first, arguments)
             held[name] = replace(first, metalearner=learner)
     methods = methods_on(held)
+    if not arguments.backbones:
+        methods["chosen"] = Measured(CHOSEN, "metalearner", False, choosing(arguments.application))
     for place, source in places.items():
         for shape in shapes:
             started = time.monotonic()
@@ -155,6 +161,17 @@ def methods_on(held: dict[str, Trained]) -> dict[str, Measured]:
             elif one.label.startswith(FROZEN):
                 found[f"{name}, {backbone}"] = replace(one, label=f"{one.label}, {backbone}")
     return found
+
+
+def choosing(of: str) -> Method:
+    """Return the method that tries the ready models on the support set, and adapts the best one to it."""
+    learners = {name: one.metalearner for name, one in candidates(of).items()}
+
+    def method(task: Task, number: int) -> Tensor:
+        learner = learners[best(learners, tried(learners, task.support, task.way))]
+        return learner.predict(learner.adapt(task.support, task.way), task.query.x)
+
+    return method
 
 
 def shape_of(text: str) -> TaskShape:

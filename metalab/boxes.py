@@ -13,8 +13,10 @@ CORE = 0.3
 """A place belongs to a box if it lies within this share of the box's half sides around its centre."""
 CANDIDATES, KEPT = 100, 30
 """Boxes of a picture and class before and after suppression, at most."""
-LEAST_SCORE, OVERLAP = 0.02, 0.5
-"""Boxes below this score are dropped, and those that overlap a better one of their class by more."""
+LEAST_SCORE, OVERLAP = 0.02, 0.3
+"""Boxes below this score are dropped, and those that overlap a better one of their class by more.
+
+On meta-validation 0.3 gave a better AP50 than COCO's usual 0.5, and far fewer second boxes of an object."""
 
 
 @dataclass(frozen=True)

@@ -19,11 +19,11 @@ from metalab.data.annotation import Picture
 from metalab.data.fitting import fitting_size
 from metalab.data.labelled import targets
 from metalab.errors import DataError
-from metalab.metalearners import MetaLearner
+from metalab.metalearners import MetaLearner, get_metalearner
 from metalab.metalearners.base import score
 from metalab.picture_model import PictureModel, adapt_pictures, shown_classes
 from metalab.records import examples
-from metalab.shipped import Trained, load_trained, shipped, untrained
+from metalab.shipped import ON_PHOTOS, RECIPES, UNTRAINED, Trained, load_trained, shipped, untrained
 from metalab.tasks import Examples
 from metalab.threads import one_thread
 
@@ -50,7 +50,7 @@ class PictureChoice:
         if not self.scores:
             return "one labelled picture is too few to compare the ready models"
         measure = "mean IoU" if self.trained.config.application == "segmentation" else "AP50"
-        told = ", ".join(f"{name} {value:.0%}" for name, value in self.scores.items())
+        told = ", ".join(f"{named(name)} {value:.0%}" for name, value in self.scores.items())
         return f"{measure} on labels that were kept from it: {told}"
 
 
@@ -82,6 +82,13 @@ def adapt_best(
     size = fitting_size(pictures, classes)
     choice = choose(application, pictures, classes, size)
     return adapt_pictures(choice.trained.metalearner, pictures, classes, size), choice
+
+
+def named(name: str) -> str:
+    """Return what candidate ``name`` is called."""
+    settings = {**RECIPES, **UNTRAINED}[name]
+    label = get_metalearner(settings.get("metalearner", name)).label
+    return f"{label}, photo features" if settings.get("backbone") == ON_PHOTOS["backbone"] else label
 
 
 def candidates(application: str) -> dict[str, Trained]:

@@ -186,6 +186,7 @@ def test_new_pictures_and_broken_ones(open_page: AppTest) -> None:
         "Download the model",
         "Download the results",
         "Download a script",
+        "Download as ONNX",
     ]
 
 

@@ -19,7 +19,7 @@ from metalab.data.annotation import Instance, Picture
 from metalab.errors import DataError
 from metalab.metrics import mean_iou
 from metalab.own_pictures import sample_task
-from metalab.picture_choice import adapt_best, candidates, choose, divisions, tried
+from metalab.picture_choice import adapt_best, candidates, choose, divisions, named, tried
 from metalab.tasks import Examples, TaskShape, seeded
 
 
@@ -87,7 +87,7 @@ def test_the_chosen_one_is_adapted_and_kept(tmp_path: Path) -> None:
         model, choice = adapt_best(application, pictures())
         assert choice.scores.keys() == set(picture_choice.CANDIDATES[application])
         assert choice.scores[choice.name] == max(choice.scores.values())
-        assert f"{choice.name} {choice.scores[choice.name]:.0%}" in choice.reason
+        assert f"{named(choice.name)} {choice.scores[choice.name]:.0%}" in choice.reason
         assert model.classes == ["thing"]
         model.save(tmp_path / "m.safetensors")
         again = metalab.load(tmp_path / "m.safetensors").outputs([pictures()[0].image])
@@ -107,7 +107,9 @@ def test_the_command_chooses_too(tmp_path: Path, capsys: pytest.CaptureFixture[s
         Image.fromarray(one.instances[0].mask.astype(np.uint8)).save(tmp_path / "own" / "masks" / one.name)
     given = ["--application", "segmentation", "--support", str(tmp_path / "own")]
     assert main(["adapt", *given, "--out", str(tmp_path / "m.safetensors")]) == 0
-    assert "mean IoU on labels that were kept from it: guided-masks-photo" in capsys.readouterr().out
+    assert (
+        "mean IoU on labels that were kept from it: Guided decoder, photo features" in capsys.readouterr().out
+    )
     assert (
         main(["predict", "--model", str(tmp_path / "m.safetensors"), str(tmp_path / "own/images/0.png")]) == 0
     )

@@ -107,7 +107,7 @@ def _adapt(arguments: argparse.Namespace) -> int:
 def _adapt_pictures(arguments: argparse.Namespace) -> int:
     from metalab.choice import AUTO
     from metalab.data.annotated import read_annotated
-    from metalab.picture_choice import adapt_best
+    from metalab.picture_choice import adapt_best, named
     from metalab.picture_model import adapt_pictures
 
     learner = None if arguments.model == AUTO else _chosen(arguments)
@@ -115,7 +115,7 @@ def _adapt_pictures(arguments: argparse.Namespace) -> int:
     labelled = [picture for picture in held.pictures if picture.instances]
     if learner is None:
         model, choice = adapt_best(arguments.application, labelled)
-        why = f"{choice.name} ({choice.reason})"
+        why = f"{named(choice.name)}: {choice.reason}"
     else:
         model, why = adapt_pictures(learner, labelled), learner.label
     model.save(arguments.out)

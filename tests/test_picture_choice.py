@@ -110,9 +110,8 @@ def test_the_command_chooses_too(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert (
         "mean IoU on labels that were kept from it: Guided decoder, photo features" in capsys.readouterr().out
     )
-    assert (
-        main(["predict", "--model", str(tmp_path / "m.safetensors"), str(tmp_path / "own/images/0.png")]) == 0
-    )
+    image = str(tmp_path / "own" / "images" / "0.png")
+    assert main(["predict", "--model", str(tmp_path / "m.safetensors"), image]) == 0
     assert json.loads(capsys.readouterr().out)["annotations"]
     assert main(["adapt", *given, "--out", str(tmp_path / "m"), "--model", "pixel-lrd2-photo"]) == 0
     assert "Logistic head on pixels" in capsys.readouterr().out

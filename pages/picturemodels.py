@@ -44,7 +44,7 @@ def tell(found: PictureChoice) -> None:
     application = found.trained.config.application
     words = f"**{named(found.name)}** was chosen"
     if found.scores:
-        measure = "mean IoU" if application == "segmentation" else "AP50"
+        measure = "Mean IoU" if application == "segmentation" else "AP50"
         told = ", ".join(f"{named(name)} {value:.0%}" for name, value in found.scores.items())
         words += f": each ready model was tried on labels that were kept from it. {measure}: {told}."
     else:

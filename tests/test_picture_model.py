@@ -57,7 +57,9 @@ def test_masks_come_in_the_pictures_own_pixels() -> None:
     assert mask_file(found, model.classes).startswith(b"\x89PNG")
 
 
-@pytest.mark.parametrize("name", ["pixel-r2d2", "pixel-parts", "guided-masks", "guided-boxes", "anil-boxes"])
+@pytest.mark.parametrize(
+    "name", ["pixel-r2d2", "pixel-lrd2", "pixel-parts", "guided-masks", "guided-boxes", "anil-boxes"]
+)
 def test_a_saved_model_predicts_the_same(name: str, tmp_path: Path) -> None:
     model = adapted(name)
     model.save(tmp_path / "m.safetensors")
@@ -120,7 +122,8 @@ def test_task_learning_of_boxes() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["pixel-r2d2", "pixel-parts", "guided-masks", "guided-boxes", "anil-boxes", "reweighting"]
+    "name",
+    ["pixel-r2d2", "pixel-lrd2", "pixel-parts", "guided-masks", "guided-boxes", "anil-boxes", "reweighting"],
 )
 def test_onnx_says_the_same(name: str, tmp_path: Path) -> None:
     runtime = pytest.importorskip("onnxruntime")

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from metalab import backbones
+from metalab.backbones import is_frozen
 from metalab.calibration import Confidence, calibrate, familiarity, without_class
 from metalab.checkpoints import checkpoint_bytes, checkpoint_kind, load_checkpoint, load_into, prefixed
 from metalab.errors import CheckpointError, ConfigError, DataError
@@ -313,11 +314,11 @@ def rebuild(meta: dict[str, Any], tensors: dict[str, Tensor], where: object) -> 
         metalearner = cls(backbone, check_options(cls.name, options))
     except (KeyError, TypeError, ConfigError) as error:
         raise CheckpointError(f"describes no known model ({error})", where=where) from None
-    if {f"backbone.{name}" for name in backbone.frozen_weights()} - tensors.keys():
+    if left_out := [name for name in metalearner.state_dict().keys() - tensors.keys() if is_frozen(name)]:
         # Files that come with metalab leave out what a pip package holds.
         backbone.restore_frozen()
-        held = {f"backbone.{name}": tensor for name, tensor in backbone.frozen_weights().items()}
-        tensors = held | tensors
+        held = metalearner.state_dict()
+        tensors = tensors | {name: held[name] for name in left_out}
     load_into(metalearner, tensors, where)
     return metalearner
 

@@ -13,8 +13,10 @@ CORE = 0.3
 """A place belongs to a box if it lies within this share of the box's half sides around its centre."""
 CANDIDATES, KEPT = 100, 30
 """Boxes of a picture and class before and after suppression, at most."""
-LEAST_SCORE, OVERLAP = 0.02, 0.5
-"""Boxes below this score are dropped, and those that overlap a better one of their class by more."""
+LEAST_SCORE, OVERLAP = 0.02, 0.3
+"""Boxes below this score are dropped, and those that overlap a better one of their class by more.
+
+On meta-validation 0.3 gave a better AP50 than COCO's usual 0.5, and far fewer second boxes of an object."""
 
 
 @dataclass(frozen=True)
@@ -69,9 +71,7 @@ def decode_boxes(outputs: Tensor) -> list[Found]:
     """Return the boxes of each picture in ``outputs`` (n, way, 5, h, w): a logit, then the logarithms of the
     distances to the four sides in strides."""
     n, way = outputs.shape[:2]
-    corners, scores = corners_of(outputs)
-    best, order = scores.topk(min(CANDIDATES, scores.shape[-1]), dim=-1)
-    corners = corners.gather(2, order[..., None].expand(-1, -1, -1, 4))
+    corners, best = candidates(outputs)
     found = []
     for picture in range(n):
         parts = []
@@ -84,6 +84,14 @@ def decode_boxes(outputs: Tensor) -> list[Found]:
         by_score = points.argsort(descending=True, stable=True)
         found.append(Found(boxes[by_score], points[by_score], numbers[by_score]))
     return found
+
+
+def candidates(outputs: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the boxes of each class that suppression chooses from, best first: corners (n, way, k, 4) in
+    pixels, scores (n, way, k)."""
+    corners, scores = corners_of(outputs)
+    best, order = scores.topk(min(CANDIDATES, scores.shape[-1]), dim=-1)
+    return corners.gather(2, order[..., None].expand(-1, -1, -1, 4)), best
 
 
 def corners_of(outputs: Tensor) -> tuple[Tensor, Tensor]:

@@ -8,13 +8,16 @@ from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from metalab.applications import application
 from metalab.config import Config
 from metalab.errors import MetalabError, RunError
 from metalab.evaluation import least_gain, mean_interval
 from metalab.runs import Run, RunStore
+
+if TYPE_CHECKING:
+    from metalab.shipped import Shipped
 
 SHIPPED_MODELS, QUICK = "shipped", "quick training"
 """Where a row comes from, besides a run's name: the models that come with metalab, and the leaderboard."""
@@ -246,6 +249,10 @@ def config_difference(a: Config, b: Config) -> list[tuple[str, str, str]]:
     return found
 
 
+def _shipped_as(model: Shipped) -> str:
+    return "shipped, for photos" if model.config.backbone == "photo-pyramid" else "shipped"
+
+
 def _shown(value: Any) -> str:
     return "–" if value is None else str(value)
 
@@ -259,12 +266,18 @@ def models(
     Raises :class:`StorageError`.
     """
     from metalab.metalearners import get_metalearner
-    from metalab.shipped import shipped
+    from metalab.shipped import UNTRAINED, shipped, untrained
 
     found = {
-        name: (f"{get_metalearner(name).label} · shipped", model.path.stat().st_mtime)
+        name: (
+            f"{get_metalearner(model.config.metalearner).label} · {_shipped_as(model)}",
+            model.path.stat().st_mtime,
+        )
         for name, model in shipped(application).items()
     }
+    for name, path in untrained(application).items():
+        label = get_metalearner(UNTRAINED[name]["metalearner"]).label
+        found[name] = (f"{label} · ready, for photos", path.stat().st_mtime)
     for run in (store or RunStore()).list():
         with suppress(OSError, RunError):  # it has no model yet, is damaged, or was deleted just now
             if run.config.application != application:

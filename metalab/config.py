@@ -98,13 +98,16 @@ class Config(BaseModel):
         1, "Task", "Channels", "1: greyscale drawings; 3: colour photos.", advanced=True
     )
 
-    backbone: Literal["conv4", "resnet12", "photo", "pyramid", "reader", "translator", "summariser"] = _field(
+    backbone: Literal[
+        "conv4", "resnet12", "photo", "pyramid", "photo-pyramid", "reader", "translator", "summariser"
+    ] = _field(
         "conv4",
         "Backbone",
         "Backbone",
         "The shared feature extractor, pre-trained before meta-learning. photo: EfficientNet-Lite0 with "
-        "ImageNet weights, for colour photos. pyramid: a feature pyramid, for masks and boxes. reader: "
-        "convolutions and attention over words, for text. translator, summariser: read and write texts.",
+        "ImageNet weights, for colour photos. pyramid: a feature pyramid, for masks and boxes; "
+        "photo-pyramid: one on EfficientNet-Lite0, for masks and boxes of photos. reader: convolutions and "
+        "attention over words, for text. translator, summariser: read and write texts.",
     )
     width: int = _field(
         64, "Backbone", "Width", "Channels of the first block.", advanced=True, ge=4, le=512, multiple_of=4
@@ -234,8 +237,8 @@ class Config(BaseModel):
         coloured = ("image-folder", "scenes", "annotated")
         if self.channels == 3 and self.source not in coloured:
             raise ValueError(f"channels: source {self.source!r} is greyscale, only image-folder has colour")
-        if self.backbone == "pyramid" and (self.channels != 3 or self.image_size % 16):
-            raise ValueError("backbone: pyramid needs 3 channels and an image size that 16 divides")
+        if "pyramid" in self.backbone and (self.channels != 3 or self.image_size % 16):
+            raise ValueError(f"backbone: {self.backbone} needs 3 channels and an image size that 16 divides")
         if self.backbone == "photo" and (self.channels != 3 or self.image_size % 32):
             raise ValueError("backbone: photo needs 3 channels and an image size that 32 divides")
         check_options(self.metalearner, self.options)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import io
 import json
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from metalab.boxes import corners_of
+from metalab.boxes import KEPT, LEAST_SCORE, OVERLAP, candidates, suppress
 from metalab.calibration import Confidence
 from metalab.errors import ConfigError
 from metalab.preparation import fit
@@ -42,10 +42,41 @@ class _Whole(nn.Module):
         state = {name: getattr(self, f"state{number}") for number, name in enumerate(self.names)}
         outputs = self.metalearner.predict(state, x)
         if self.metalearner.application == "detection":
-            corners, scores = corners_of(outputs)
-            side = self.metalearner.backbone.size
-            return torch.cat([scores[..., None], corners / side], -1)
+            return _found(outputs, self.metalearner.backbone.size)
         return F.softmax(outputs / self.temperature, dim=1)
+
+
+class _Suppression(torch.autograd.Function):
+    """Corners (m, k, 4) and scores (m, 1, k) → which boxes are kept (·, 3): first axis, 0, and place."""
+
+    @staticmethod
+    def forward(ctx: object, corners: Tensor, scores: Tensor) -> Tensor:
+        kept = []
+        for number, (boxes, points) in enumerate(zip(corners, scores[:, 0], strict=True)):
+            sure = (points > LEAST_SCORE).nonzero()[:, 0]
+            places = sure[suppress(boxes[sure])[:KEPT]]
+            kept.append(F.pad(places[:, None], (2, 0)))
+            kept[-1][:, 0] = number
+        return torch.cat(kept)
+
+    @staticmethod
+    def symbolic(graph: Any, corners: Any, scores: Any) -> Any:
+        """Return the operator of other runtimes that does the same."""
+        limits = (torch.tensor([KEPT]), torch.tensor([OVERLAP]), torch.tensor([LEAST_SCORE]))
+        values = [graph.op("Constant", value_t=limit) for limit in limits]
+        return graph.op("NonMaxSuppression", corners, scores, *values)
+
+
+def _found(outputs: Tensor, side: int) -> Tensor:
+    """Return the boxes (k, 7) in a detector's ``outputs``, as :func:`onnx_bytes` says."""
+    corners, scores = candidates(outputs)
+    way = scores.shape[1]
+    corners, scores = corners.flatten(0, 1), scores.flatten(0, 1)
+    kept = _Suppression.apply(corners, scores[:, None])
+    row, place = kept[:, 0], kept[:, 2]
+    picture = torch.div(row, way, rounding_mode="floor")
+    numbers = torch.stack([picture, row - picture * way], 1).to(scores.dtype)
+    return torch.cat([numbers, scores[row, place][:, None], corners[row, place] / side], 1)
 
 
 def onnx_bytes(model: AdaptedModel | PictureModel) -> bytes:
@@ -53,9 +84,10 @@ def onnx_bytes(model: AdaptedModel | PictureModel) -> bytes:
     in the file's metadata as JSON.
 
     The output is ``probabilities`` (n, way); of a segmenter ``masks``, probabilities of the ground and each
-    class (n, 1 + way, side, side); of a detector ``boxes`` (n, way, places, 5): a score, then x1, y1, x2, y2
-    as shares of the picture's sides, one box a place, overlapping ones not yet suppressed. Raises
-    :class:`ConfigError` where the package onnx is missing or the method cannot be exported.
+    class (n, 1 + way, side, side); of a detector ``boxes`` (k, 7): number of the picture, number of the
+    class, score, then x1, y1, x2, y2 as shares of the picture's sides; of each picture and class the best
+    first, and none that overlaps a better one. Raises :class:`ConfigError` where the package onnx is missing
+    or the method cannot be exported.
     """
     try:
         import onnx
@@ -78,7 +110,10 @@ def onnx_bytes(model: AdaptedModel | PictureModel) -> bytes:
             content,
             input_names=["image"],
             output_names=[output],
-            dynamic_axes={"image": {0: "n", 1: "height", 2: "width"}, output: {0: "n"}},
+            dynamic_axes={
+                "image": {0: "n", 1: "height", 2: "width"},
+                output: {0: "k" if output == "boxes" else "n"},
+            },
             opset_version=OPSET,
             dynamo=False,
         )

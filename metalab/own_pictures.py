@@ -48,7 +48,7 @@ QUERY = 24
 class PictureTask:
     """Labelled ``support`` pictures to learn from, ``query`` pictures, and the side they are resized to.
 
-    ``size``: None for one that fits the objects, see :func:`metalab.picture_model.fitting_size`.
+    ``size``: None for one that fits the objects, see :func:`metalab.data.fitting.fitting_size`.
     ``known``: whether the query pictures are labelled as well, so that predictions can be judged.
     """
 

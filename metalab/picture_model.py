@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from scipy import ndimage
 from torch import Tensor
 
 from metalab.adaptation import describe, rebuild
@@ -21,6 +19,7 @@ from metalab.checkpoints import checkpoint_bytes, load_checkpoint, prefixed
 from metalab.data import TARGETS
 from metalab.data.annotation import Instance, Picture
 from metalab.data.annotations_out import class_mask, mask_png, to_coco
+from metalab.data.fitting import fitting_size
 from metalab.data.labelled import as_picture, targets
 from metalab.errors import CheckpointError, DataError
 from metalab.metalearners import MetaLearner, State
@@ -35,12 +34,6 @@ if TYPE_CHECKING:
 
 KIND = "picture-model"
 """Of its checkpoints."""
-SIZE = 128
-"""Side to which own pictures are resized where nothing is known of their objects."""
-SIZES = (64, 256)
-"""Least and largest side to which own pictures are resized; both are multiples of 16."""
-OBJECT = 28.0
-"""Side in pixels of objects in meta-training; with objects twice as large, detection finds hardly any."""
 LEAST_SCORE = 0.3
 """Boxes that are less sure are left out of predictions, by default."""
 
@@ -165,13 +158,7 @@ def adapt_pictures(
     ``classes``: those to find, by default all that the pictures show. ``size``: by default
     :func:`fitting_size`. Raises :class:`DataError`.
     """
-    shown = sorted({one.label for picture in pictures for one in picture.instances})
-    classes = shown if classes is None else list(classes)
-    if not classes or not set(classes) <= set(shown):
-        missing = ", ".join(map(repr, sorted(set(classes) - set(shown)))) or "anything"
-        raise DataError(
-            f"no picture shows {missing}", where="pictures", fix="Annotate one object of each class or more"
-        )
+    classes = shown_classes(pictures, classes)
     size = fitting_size(pictures, classes) if size is None else size
     if size % 16:
         raise DataError(f"{size} is no multiple of 16", where="size", fix="Use 64, 96, 128 …")
@@ -184,28 +171,16 @@ def adapt_pictures(
     return PictureModel(resized, {name: tensor.detach() for name, tensor in state.items()}, list(classes))
 
 
-def fitting_size(pictures: Sequence[Picture], classes: Sequence[str]) -> int:
-    """Return the side at which the typical object of ``classes`` is as large as in meta-training."""
-    shares = [
-        share for picture in pictures for one in picture.instances if one.label in classes
-        for share in _shares(one, picture.image.shape[:2])
-    ]  # fmt: skip
-    if not shares:
-        return SIZE
-    side = OBJECT / max(float(np.median(shares)), 1e-6)
-    return min(max(16 * round(side / 16), SIZES[0]), SIZES[1])
-
-
-def _shares(one: Instance, shape: tuple[int, ...]) -> list[float]:
-    """Return the side of each part of ``one``, as a share of the picture's: a mask may hold many objects."""
-    boxes = [one.box]
-    if one.mask is not None:
-        parts, _ = ndimage.label(one.mask)
-        counts = np.bincount(parts.ravel(), minlength=2)[1:]
-        held = zip(ndimage.find_objects(parts), counts, strict=False)
-        crumb = 0.1 * counts.max()
-        boxes = [(x.start, y.start, x.stop, y.stop) for (y, x), count in held if count >= crumb]
-    return [math.sqrt((x2 - x1) * (y2 - y1) / (shape[0] * shape[1])) for x1, y1, x2, y2 in boxes]
+def shown_classes(pictures: Sequence[Picture], classes: Sequence[str] | None = None) -> list[str]:
+    """Return ``classes``, by default all that the pictures show; raises :class:`DataError` if one is not."""
+    shown = sorted({one.label for picture in pictures for one in picture.instances})
+    classes = shown if classes is None else list(classes)
+    if not classes or not set(classes) <= set(shown):
+        missing = ", ".join(map(repr, sorted(set(classes) - set(shown)))) or "anything"
+        raise DataError(
+            f"no picture shows {missing}", where="pictures", fix="Annotate one object of each class or more"
+        )
+    return classes
 
 
 def load_picture_model(path: Path | str) -> PictureModel:

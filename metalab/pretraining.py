@@ -14,7 +14,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from metalab.backbones import Backbone, Pyramid, Reader, Writer, build, create_backbone, describe
+from metalab.backbones import (
+    Backbone,
+    EfficientNet,
+    PixelBackbone,
+    Reader,
+    Writer,
+    build,
+    create_backbone,
+    describe,
+    is_frozen,
+)
 from metalab.checkpoints import SHIPPED, load_checkpoint, load_into, save_checkpoint
 from metalab.config import Config
 from metalab.data.questions import LABELS
@@ -35,8 +45,11 @@ RATE, WARM = 3e-3, 50
 
 
 def input_statistics(backbone: Backbone, source: TaskSource, seed: int) -> None:
-    """Measure mean and deviation of meta-train images (1,024 of them) into the backbone; text has none."""
-    if isinstance(backbone, Reader | Writer):
+    """Measure mean and deviation of meta-train images (1,024 of them) into the backbone.
+
+    Text has none, and a network with ImageNet weights brings its own.
+    """
+    if isinstance(backbone, Reader | Writer | EfficientNet):
         return
     images, _ = source.labelled_batch(1024, seeded(backbone.input_mean.device, seed, "statistics"))
     backbone.input_mean.copy_(images.mean((0, 2, 3)))
@@ -54,7 +67,7 @@ def pretrain(backbone: Backbone, source: TaskSource, config: Config) -> Iterator
     device = backbone.input_mean.device
     input_statistics(backbone, source, config.seed)
     examples, classes, labelled = BATCH, source.n_train_classes, _images
-    if isinstance(backbone, Pyramid):
+    if isinstance(backbone, PixelBackbone):
         examples, classes, labelled = SCENES, classes + 1, _pixels
     elif isinstance(backbone, Reader):
         examples, classes, labelled = TEXTS, classes * LABELS, _tokens
@@ -91,7 +104,7 @@ def _images(backbone: Backbone, source: TaskSource, generator: torch.Generator) 
     return backbone(images), labels
 
 
-def _pixels(backbone: Pyramid, source: TaskSource, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def _pixels(backbone: PixelBackbone, source: TaskSource, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Return features (scenes * 64, d) and labels of some pixels of each scene, mostly of objects."""
     images, masks = source.labelled_scenes(SCENES, generator)
     labels = masks[:, ::2, ::2].flatten(1)
@@ -112,9 +125,19 @@ def _tokens(backbone: Reader, source: TaskSource, generator: torch.Generator) ->
     return backbone(texts)[told], labels[told]
 
 
-def save_backbone(path: Path | str, backbone: Backbone) -> None:
-    """Write ``backbone`` to a safetensors file. Raises :class:`StorageError`."""
-    save_checkpoint(path, "backbone", backbone.state_dict(), {"backbone": describe(backbone)})
+def save_backbone(path: Path | str, backbone: Backbone, whole: bool = True) -> None:
+    """Write ``backbone`` to a safetensors file; not ``whole``: without what a pip package holds.
+
+    Raises :class:`StorageError`.
+    """
+    tensors = backbone.state_dict()
+    meta = {"backbone": describe(backbone)}
+    save_checkpoint(path, "backbone", tensors if whole else without_frozen(tensors), meta)
+
+
+def without_frozen(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the ``tensors`` of a module less those of :meth:`Backbone.frozen_weights`."""
+    return {name: held for name, held in tensors.items() if not is_frozen(name)}
 
 
 def load_backbone(path: Path | str) -> Backbone:
@@ -124,14 +147,16 @@ def load_backbone(path: Path | str) -> Backbone:
         backbone = build(meta["backbone"])
     except (KeyError, TypeError) as error:
         raise CheckpointError(f"describes no known backbone ({error})", where=path) from None
+    if backbone.frozen_weights().keys() - tensors.keys():
+        # Files that come with metalab leave out what a pip package holds.
+        tensors = backbone.restore_frozen().frozen_weights() | tensors
     load_into(backbone, tensors, path)
     return backbone.eval()
 
 
 def photo_backbone(config: Config) -> Backbone:
     """Return the photo backbone with its ImageNet weights; raises :class:`CheckpointError`."""
-    backbone = create_backbone(config)
-    return backbone.restore_frozen().eval()
+    return create_backbone(config).eval()
 
 
 def ready_backbone(config: Config) -> Backbone | None:
@@ -146,7 +171,7 @@ def ready_backbone(config: Config) -> Backbone | None:
     if path == "none" or (config.pretrained == "auto" and not path.is_file()):
         return None
     backbone, asked = load_backbone(path), describe(create_backbone(config))
-    if isinstance(backbone, Pyramid):
+    if isinstance(backbone, PixelBackbone):
         backbone.size = config.image_size  # it takes any
     held = describe(backbone)
     if held == asked:

@@ -20,12 +20,13 @@ from metalab.data import create_source
 from metalab.errors import RunError
 from metalab.evaluation import Evaluation, evaluate
 from metalab.metalearners import MetaLearner, every_metalearner, get_metalearner, metalearners
-from metalab.pretraining import load_backbone, pretrain, save_backbone
+from metalab.pretraining import load_backbone, pretrain, save_backbone, without_frozen
 from metalab.progress import Progress
 from metalab.runs import RunStore
 from metalab.storage import atomic_write, to_json
 from metalab.training import Trainer, task_shape
 
+ON_PHOTOS: dict[str, Any] = {"backbone": "photo-pyramid"}
 RECIPES: dict[str, dict[str, Any]] = {
     "protonet": {"steps": 1000},
     "maml": {
@@ -38,10 +39,18 @@ RECIPES: dict[str, dict[str, Any]] = {
     "guided-masks": {},
     "guided-spans": {},
     "guided-boxes": {},
+    "guided-masks-photo": {"metalearner": "guided-masks", **ON_PHOTOS},
+    "guided-boxes-photo": {"metalearner": "guided-boxes", **ON_PHOTOS},
 }
-"""Settings of each shipped meta-learner, chosen on meta-validation; everything else is the default."""
+"""Settings of each shipped meta-learner, chosen on meta-validation; everything else is the default.
 
-
+A name that is no meta-learner's says which one it is: the same, on another backbone."""
+UNTRAINED: dict[str, dict[str, Any]] = {
+    "pixel-lrd2-photo": {"application": "segmentation", "metalearner": "pixel-lrd2", **ON_PHOTOS}
+}
+"""Ready meta-learners that need no meta-training: a head on a shipped backbone, no file of their own."""
+BACKBONE_RECIPES: dict[str, dict[str, Any]] = {"photo-pyramid": {"pretrain_steps": 1200}}
+"""Settings of shipped backbones that are not their application's."""
 VOCABULARIES = {"documents": "metalab.data.summary_source"}
 """The module that makes each shipped vocabulary."""
 TABLE = "evaluation.json"
@@ -61,13 +70,27 @@ class Shipped:
 
 
 def shipped(application: str = "image-classification") -> dict[str, Shipped]:
-    """Return the shipped meta-learners of ``application`` by name, in the order of the registry."""
-    found = {}
-    for name in metalearners(application):
+    """Return the shipped meta-learners of ``application`` by name, in the order of the registry.
+
+    Those on another backbone than the application's own come last.
+    """
+    found, known = {}, metalearners(application)
+    for name in [*known, *(name for name, held in RECIPES.items() if held.get("metalearner") in known)]:
         path = SHIPPED / f"{name}.safetensors"
         if path.is_file():
             meta = load_checkpoint(path, "metalearner")[1]
             found[name] = Shipped(name, path, Config.create(**meta["config"]), meta["seconds"])
+    return found
+
+
+def untrained(application: str) -> dict[str, Path]:
+    """Return the names of the ready meta-learners of ``application`` that need no meta-training, each with
+    the file of the backbone under it."""
+    found = {}
+    for name, settings in UNTRAINED.items():
+        path = SHIPPED / f"{settings['backbone']}.safetensors"
+        if settings["application"] == application and path.is_file():
+            found[name] = path
     return found
 
 
@@ -108,8 +131,13 @@ def load_trained(which: str) -> Trained:
 
     Raises :class:`RunError` when there is neither, and :class:`CheckpointError`.
     """
+    if which in UNTRAINED:
+        config = Config.create(**UNTRAINED[which])
+        backbone = load_backbone(SHIPPED / f"{config.backbone}.safetensors").frozen_copy()
+        learner = create_metalearner(config.metalearner, backbone, **config.options)
+        return Trained(learner.eval(), backbone, config)
     path, backbone = SHIPPED / f"{which}.safetensors", None
-    if which not in every_metalearner() or not path.is_file():
+    if which not in every_metalearner() | RECIPES.keys() or not path.is_file():
         store = RunStore()
         if which not in {run.id for run in store.list()}:
             raise RunError(
@@ -129,14 +157,14 @@ def load_trained(which: str) -> Trained:
 
 def recipe(name: str) -> Config:
     """Return the configuration of shipped meta-learner ``name``."""
-    of = get_metalearner(name).application
-    return Config.create(application=of, metalearner=name, **RECIPES.get(name, {}))
+    given = {"metalearner": name, **RECIPES.get(name, {})}
+    return Config.create(application=get_metalearner(given["metalearner"]).application, **given)
 
 
 def backbone_recipe(name: str) -> Config:
     """Return the configuration by which shipped backbone ``name`` is pre-trained."""
     of = next(one.name for one in applications().values() if name in one.backbones)
-    return Config.create(application=of, backbone=name)
+    return Config.create(application=of, backbone=name, **BACKBONE_RECIPES.get(name, {}))
 
 
 def ship_vocabulary(name: str, path: Path) -> None:
@@ -149,7 +177,7 @@ def ship_backbone(config: Config, path: Path) -> Iterator[Progress]:
     source = create_source(config)
     backbone = create_backbone(config)
     yield from pretrain(backbone, source, config)
-    save_backbone(path, backbone)
+    save_backbone(path, backbone, whole=False)
 
 
 def ship_metalearner(config: Config, path: Path) -> Iterator[Progress]:
@@ -161,7 +189,7 @@ def ship_metalearner(config: Config, path: Path) -> Iterator[Progress]:
     yield from Trainer(learner, source, config).run()
     seconds = round(time.monotonic() - started)
     meta = {"config": config.model_dump(mode="json"), "seconds": seconds, **describe(learner)}
-    save_checkpoint(path, "metalearner", learner.state_dict(), meta)
+    save_checkpoint(path, "metalearner", without_frozen(learner.state_dict()), meta)
 
 
 def ship_evaluation(folder: Path) -> Iterator[Progress | Evaluation]:

@@ -13,6 +13,7 @@ from pages.picturesout import LEAST
 if TYPE_CHECKING:
     from metalab.inspection import TaskView
     from metalab.own_pictures import Adapted, PictureTask
+    from metalab.picture_choice import PictureChoice
     from metalab.picture_model import Prediction
 
 
@@ -24,6 +25,33 @@ class Outcome:
     before: list[Prediction]
     after: list[Prediction]
     scores: tuple[float, float] | None
+
+
+@st.cache_resource(show_spinner="Trying the ready models on the labels …", max_entries=16)
+def choice(key: str, application: str, _task: PictureTask) -> PictureChoice:
+    """Find the ready model that suits a task; once, for all reruns."""
+    from metalab.data.fitting import fitting_size
+    from metalab.picture_choice import choose
+
+    size = _task.size or fitting_size(_task.support, _task.classes)
+    return choose(application, _task.support, _task.classes, size)
+
+
+def tell(found: PictureChoice) -> None:
+    """Say which model was chosen, and why."""
+    from metalab.picture_choice import named
+
+    application = found.trained.config.application
+    words = f"**{named(found.name)}** was chosen"
+    if found.scores:
+        measure = "Mean IoU" if application == "segmentation" else "AP50"
+        told = ", ".join(f"{named(name)} {value:.0%}" for name, value in found.scores.items())
+        words += f": each ready model was tried on labels that were kept from it. {measure}: {told}."
+    else:
+        words += (
+            ". With more labelled pictures, the ready models are tried on them and the best one is taken."
+        )
+    st.caption(words)
 
 
 @st.cache_resource(show_spinner=False, max_entries=16)

@@ -6,12 +6,12 @@ import streamlit as st
 
 from pages.common import chosen, errors_in_place
 from pages.drawnfeatures import embedder
-from pages.picturemodels import Outcome, outcome, view_of
+from pages.picturemodels import Outcome, choice, outcome, tell, view_of
 from pages.pictureshow import legend, metrics, query_cards, support_cards
 from pages.picturesource import FILES, HERE, SAMPLE, picture_task
 from pages.picturesout import LEAST, new_pictures, take_away
 from pages.placefeatures import place_features
-from pages.ready import WHAT, choose_model
+from pages.ready import AUTO, WHAT, choose_model
 
 WHERE = (SAMPLE, FILES, HERE)
 
@@ -43,8 +43,8 @@ def results(key: str, held: Outcome) -> None:
         legend(adapted.task.classes)
         query_cards(adapted, before, after)
         st.caption(
-            "**Before**: frozen pre-trained features and the nearest mean pixel. **After**: the meta-learned "
-            "model, adapted to your labels; nothing is trained for it."
+            "**Before**: frozen pre-trained features and the nearest mean pixel. **After**: the model, "
+            "adapted to your labels."
         )
     else:
         st.info("Every picture here is labelled. Bring new ones to search.", icon=":material/upload:")
@@ -81,6 +81,10 @@ with errors_in_place():
         legend(task.classes)
         support_cards(task.support, task.classes)
         name = task_key(task)
+        if model[0] == AUTO:
+            suited = choice(name, application, task)
+            tell(suited)
+            model = (suited.name, 0.0)
         with st.spinner("Adapting …"):
             held = outcome(name, *model, task)
         results(name, held)

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
 SIDE = 320
 """Longer side of a picture on the page, in pixels of its image."""
-WIDTH = 124
-"""Least width of a picture on the page, where there is room."""
+WIDTH, WIDER = 124, 200
+"""Least width of a picture on the page, where there is room; the latter where no more than two are beside
+each other."""
 MOST = 8
 """Pictures shown at first."""
 Cell = tuple[str, "Picture", "Sequence[float] | None"]
@@ -53,7 +54,8 @@ def cards(rows: Sequence[Sequence[Cell]], classes: Sequence[str], key: str) -> N
     if len(rows) > MOST and not st.toggle(f"Show all {len(rows)}", key=f"{key}-all"):
         shown = rows[:MOST]
     body = "".join(f"<div class='ml-card'>{''.join(_figure(c, classes) for c in row)}</div>" for row in shown)
-    least = WIDTH * max((len(row) for row in shown), default=1)  # three beside each other fit a phone
+    beside = max((len(row) for row in shown), default=1)
+    least = beside * (WIDTH if beside > 2 or len(shown) > MOST else WIDER)  # three fit a phone
     columns = f"grid-template-columns: repeat(auto-fit, minmax(min(100%, {least}px), 1fr))"
     st.html(f"{STYLE}<div class='ml-cards' style='{columns}'>{body}</div>")
 

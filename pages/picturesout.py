@@ -51,7 +51,7 @@ def take_away(model: PictureModel, found: Sequence[Prediction]) -> None:
     from metalab.own_pictures import SCRIPT, results_zip
 
     masks = model.application == "segmentation"
-    row = st.columns(3)
+    row = st.columns(4)
     download(
         row[0],
         "Download the model",
@@ -80,6 +80,16 @@ def take_away(model: PictureModel, found: Sequence[Prediction]) -> None:
         icon=":material/code:",
         width="stretch",
         help="Loads the model and finds things in image files.",
+    )
+    download(
+        row[3],
+        "Download as ONNX",
+        model.to_onnx,
+        "model.onnx",
+        icon=":material/deployed_code:",
+        width="stretch",
+        help="For any ONNX runtime, no metalab needed: raw pixels in, "
+        + ("chances of each pixel out." if masks else "boxes out, overlapping ones left out."),
     )
     with st.expander("The script", icon=":material/code:"):
         st.code(SCRIPT, language="python")

@@ -16,11 +16,23 @@ WHAT = {"Paint pixels": "segmentation", "Draw boxes": "detection"}
 """What *Pictures* does → the application."""
 
 
+AUTO = "auto"
+"""Stands for the ready model that does best on the labelled pictures."""
+
+
 def choose_model(application: str) -> tuple[str, float] | None:
-    """Return a model and the time of its file: the shipped one, or a run; None where there is none."""
+    """Return a model and the time of its file: the shipped one, or a run; None where there is none.
+
+    Of pictures :data:`AUTO` is the first choice, where several ready models can be tried.
+    """
     from metalab.comparison import models
 
     found = models(application=application)
+    if application in WHAT.values():
+        from metalab.picture_choice import CANDIDATES
+
+        if len(found.keys() & set(CANDIDATES[application])) > 1:
+            found = {AUTO: ("What suits the pictures", 0.0), **found}
     if not found:
         st.info(f"There is no ready model for {application} here yet: train one.", icon=":material/info:")
         if st.button("Train one", icon=":material/play_arrow:", type="primary"):
@@ -31,7 +43,13 @@ def choose_model(application: str) -> tuple[str, float] | None:
     which = next(iter(found))
     if len(found) > 1:
         which = st.selectbox(
-            "Model", list(found), format_func=lambda key: found[key][0], key=f"model-{application}"
+            "Model",
+            list(found),
+            format_func=lambda key: found[key][0],
+            key=f"model-{application}",
+            help="*What suits the pictures* tries the ready models on your labels and takes the best one."
+            if AUTO in found
+            else None,
         )
     return which, found[which][1]
 

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from metalab import baselines_dense
 from metalab.bench import pictures
+from metalab.bench.photo_tasks import MEMBERS, CropSource, LabelledPhoto, StampScenes, labelled_photos
 from metalab.cli import main
+from metalab.data.fitting import OBJECT
 from metalab.data.scenes import SceneSource
+from metalab.errors import DataError
 from metalab.evaluation import TEST_SEED, mean_interval
 from metalab.metrics import coco_scores, mask_scores
 from metalab.shipped import load_trained
 from metalab.tasks import TaskShape, task_list
 
 TASKS, SHAPE = 3, TaskShape(2, 1, 2)
-COMMAND = ["--tasks", str(TASKS), "--slow-tasks", "2", "--shapes", "2-1"]
+EVERY = ["--tasks", str(TASKS), "--slow-tasks", "2", "--shapes"]
+COMMAND = [*EVERY, "2-1", "--backbones", "pyramid"]
 SCORES = {
     "segmentation": ("guided-masks", "masks", mask_scores),
     "detection": ("guided-boxes", "boxes", coco_scores),
@@ -103,3 +109,64 @@ def test_a_shape_that_is_none(text: str, capsys: pytest.CaptureFixture[str]) -> 
 def test_shapes_of_the_table() -> None:
     shapes = [pictures.shape_of(text) for text in pictures.SHAPES]
     assert [(one.way, one.shot, one.query) for one in shapes] == [(1, 1, 5), (1, 5, 5), (5, 1, 2), (5, 5, 2)]
+
+
+def test_both_backbones_meet_the_same_photographs(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each table has both meta-learners, frozen features of both backbones, and the rest once."""
+    assert main(["bench", "pictures", "detection", *EVERY, "1-1", "--photos", "--json"]) == 0
+    tables = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    things = [name for name, photo in labelled_photos().items() if photo.things]
+    assert [table["place"] for table in tables] == [f"photo of {name}" for name in things]
+    for table in tables:
+        methods = [row["method"] for row in table["rows"]]
+        assert methods.count("from-scratch") == 1
+        assert {"guided-boxes", "guided-boxes-photo", "fine-tuned", "fine-tuned, photo-pyramid"} <= {*methods}
+        assert {row["tasks"] for row in table["rows"]} <= {2, TASKS}
+
+
+def test_unknown_backbones_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "pictures", "detection", *EVERY, "1-1", "--backbones", "conv4"]) == 2
+    assert "photo-pyramid" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("target", ["masks", "boxes"])
+def test_support_and_query_are_of_different_halves_of_a_photograph(target: str) -> None:
+    """Every pixel tells where it lies: no two halves share one."""
+    rows, columns = np.meshgrid(np.arange(120), np.arange(160), indexing="ij")
+    image = np.stack([rows, columns, np.full_like(rows, 128)], -1).astype(np.uint8)
+    parts = np.zeros((120, 160), int)
+    for number, (top, left) in enumerate([(r, c) for r in range(5, 110, 20) for c in range(5, 150, 20)], 1):
+        parts[top : top + 12, left : left + 12] = number
+    source = CropSource(LabelledPhoto(image, parts, 48, True), target)
+    batch = source.sample(12, "test", TaskShape(1, 3, 3), torch.Generator().manual_seed(0))
+    for task in batch:
+        ours, theirs = (part.x[:, :2].transpose(0, 1).flatten(1) * 255 for part in (task.support, task.query))
+        apart = [a.max() <= b.min() + 1 or b.max() <= a.min() + 1 for a, b in zip(ours, theirs, strict=True)]
+        assert any(apart)
+        named = task.query.y.flatten(1) if target == "masks" else task.query.y[..., 0] + 1
+        assert (named.amax(1) == 1).all(), "each shows an object"
+    assert abs(source.size * 12 / 48 - OBJECT) <= 4, (
+        "objects of 12 pixels in 48 are as large as in meta-training"
+    )
+    with pytest.raises(DataError, match="one class"):
+        source.check(TaskShape(2, 1, 1), "test")
+
+
+def test_stamps_of_support_and_query_differ(tmp_path: Path) -> None:
+    """Stamps are of one colour each: support scenes show even ones of a kind, query scenes odd ones."""
+    for kind in range(3):
+        for number in range(MEMBERS):
+            stamp = np.zeros((30, 30, 4), np.uint8)
+            stamp[5:25, 5:25] = (255 * (number % 2), 80 * kind, 255 * (1 - number % 2), 255)
+            path = tmp_path / "things" / f"kind{kind}" / f"{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(stamp).save(path)
+    source = StampScenes(tmp_path, 64, "masks")
+    source._grounds = [torch.zeros(3, 80, 80)]
+    batch = source.sample(3, "test", TaskShape(1, 2, 2), torch.Generator().manual_seed(0))
+    for task in batch:
+        for part, channel in ((task.support, 2), (task.query, 0)):
+            seen = part.x.transpose(0, 1)[:, part.y == 1]
+            assert seen[channel].mean() > 3 * seen[2 - channel].mean()
+    with pytest.raises(DataError, match="two kinds"):
+        StampScenes(tmp_path / "things" / "kind0", 64, "masks")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
+from sklearn.metrics import jaccard_score
 
 from metalab.boxes import box_targets, decode_boxes, overlaps, suppress
 from metalab.metalearners.guided import box_loss, mask_loss
@@ -62,6 +64,18 @@ def test_mean_iou_by_hand() -> None:
     outputs[0, 1, :, :2] = 1  # the left half is said to be class 1: 4 of 8 right, 2 wrong, 2 do not count
     assert abs(float(mean_iou(outputs, masks)) - 4 / 10) < 1e-6
     assert abs(float(ground_iou(outputs, masks)) - (4 / 10 + 2 / 8) / 2) < 1e-6
+
+
+def test_mean_iou_is_that_of_scikit_learn() -> None:
+    generator = torch.Generator().manual_seed(0)
+    outputs = torch.randn(3, 4, 12, 12, generator=generator)
+    masks = torch.randint(-1, 4, (3, 12, 12), generator=generator)
+    ours, theirs = outputs.argmax(1)[masks >= 0], masks[masks >= 0]
+    wanted = jaccard_score(theirs, ours, labels=[1, 2, 3], average="macro")
+    assert float(mean_iou(outputs, masks)) == pytest.approx(wanted, abs=1e-6)
+    shown = torch.stack([outputs[:, 0], outputs[:, 1:].amax(1)], 1).argmax(1)[masks >= 0]
+    wanted = jaccard_score(theirs > 0, shown > 0, labels=[0, 1], average="macro")
+    assert float(ground_iou(outputs, masks)) == pytest.approx(wanted, abs=1e-6)
 
 
 def test_mask_loss_falls_towards_the_truth() -> None:

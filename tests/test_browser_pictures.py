@@ -59,6 +59,7 @@ def test_from_sample_to_prediction(address: str, page: Page, size: dict[str, int
     expect(page.locator("img[alt*='After: ']").first).to_be_visible()
     settled(page)
     shoot(page, f"pictures-masks-{scheme}")
+    expect(page.get_by_text("was chosen: each ready model was tried")).to_be_visible()
     press(page, "Draw boxes")
     expect(page.get_by_text("AP50 after")).to_be_visible()
     expect(page.get_by_text("Confidence, at least")).to_be_visible()

@@ -97,6 +97,23 @@ def test_sample_tasks_of_both_kinds(open_page: AppTest) -> None:
     assert "6 · Features" in said(app)
 
 
+def test_the_ready_models_are_tried_on_the_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With several ready models, here those that are shipped, the page takes the best, and says so."""
+    monkeypatch.setenv("METALAB_HOME", str(tmp_path))
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=240)
+    app.switch_page("pages/pictures.py")
+    app.run()
+    assert "each ready model was tried" in said(app)
+    assert "Logistic head on pixels (LR-D2), photo features" in said(app)
+    model = next(one for one in app.selectbox if one.label == "Model")
+    assert model.value == "auto"
+    model.set_value("pixel-lrd2-photo").run()
+    assert not app.exception
+    assert "each ready model was tried" not in said(app)
+    choose(app, what="Draw boxes")
+    assert "AP50: Guided decoder, photo features" in said(app)
+
+
 def test_own_annotated_pictures(open_page: AppTest) -> None:
     app = choose(open_page, what="Draw boxes", where="Annotated zip")
     assert "COCO, Pascal VOC" in said(app)
@@ -186,6 +203,7 @@ def test_new_pictures_and_broken_ones(open_page: AppTest) -> None:
         "Download the model",
         "Download the results",
         "Download a script",
+        "Download as ONNX",
     ]
 
 

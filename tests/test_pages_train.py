@@ -161,7 +161,7 @@ def test_another_application_begins_a_form_of_its_own(home: Path, name: str) -> 
     assert not app.error
     assert app.number_input(key="set-way").value == 1
     assert app.selectbox(key="set-metalearner").value == application(name).defaults["metalearner"]
-    assert app.selectbox(key="set-backbone").options == ["pyramid"]
+    assert app.selectbox(key="set-backbone").options == ["pyramid", "photo-pyramid"]
     app.selectbox(key="set-source").set_value("annotated").run()
     assert "needs the path" in words(app, "error")
     app.selectbox(key="set-application").set_value("image-classification").run()

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from annotated_files import coco, on_disk, with_coco
 
 import metalab
 from metalab.api import create_metalearner
 from metalab.backbones import Pyramid, seeded_initialisation
-from metalab.boxes import corners_of
+from metalab.boxes import OVERLAP, decode_boxes, overlaps
+from metalab.config import Config
+from metalab.data import create_source, create_test_source
+from metalab.data.annotated import read_annotated
 from metalab.data.annotation import Instance, Picture
+from metalab.data.fitting import SIZE, fitting_size
 from metalab.errors import DataError
-from metalab.picture_model import SIZE, PictureModel, adapt_pictures, coco_results, fitting_size, mask_file
+from metalab.picture_model import PictureModel, adapt_pictures, coco_results, mask_file
+from metalab.shipped import load_trained
+from metalab.tasks import TaskShape
 
 
 def picture(left: int, mask: bool = True) -> Picture:
@@ -30,8 +38,10 @@ def picture(left: int, mask: bool = True) -> Picture:
 
 def adapted(name: str) -> PictureModel:
     with seeded_initialisation(0):
-        backbone = Pyramid(width=16).eval()
-    return adapt_pictures(create_metalearner(name, backbone), [picture(5), picture(50)], size=64)
+        learner = create_metalearner(name, Pyramid(width=16).eval())
+        if hasattr(learner, "out"):  # which says nothing before it is trained
+            torch.nn.init.normal_(learner.out.weight, std=0.1)
+    return adapt_pictures(learner, [picture(5), picture(50)], size=64)
 
 
 def test_masks_come_in_the_pictures_own_pixels() -> None:
@@ -47,7 +57,9 @@ def test_masks_come_in_the_pictures_own_pixels() -> None:
     assert mask_file(found, model.classes).startswith(b"\x89PNG")
 
 
-@pytest.mark.parametrize("name", ["pixel-r2d2", "pixel-parts", "guided-masks", "guided-boxes", "anil-boxes"])
+@pytest.mark.parametrize(
+    "name", ["pixel-r2d2", "pixel-lrd2", "pixel-parts", "guided-masks", "guided-boxes", "anil-boxes"]
+)
 def test_a_saved_model_predicts_the_same(name: str, tmp_path: Path) -> None:
     model = adapted(name)
     model.save(tmp_path / "m.safetensors")
@@ -110,7 +122,8 @@ def test_task_learning_of_boxes() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["pixel-r2d2", "pixel-parts", "guided-masks", "guided-boxes", "anil-boxes", "reweighting"]
+    "name",
+    ["pixel-r2d2", "pixel-lrd2", "pixel-parts", "guided-masks", "guided-boxes", "anil-boxes", "reweighting"],
 )
 def test_onnx_says_the_same(name: str, tmp_path: Path) -> None:
     runtime = pytest.importorskip("onnxruntime")
@@ -121,12 +134,39 @@ def test_onnx_says_the_same(name: str, tmp_path: Path) -> None:
         image = np.stack([picture(left).image, picture(left + 10).image, picture(left + 20).image])
         (found,) = session.run(None, {"image": image})
         outputs = model.outputs(list(image))
-        if model.application == "segmentation":
-            wanted = outputs.softmax(1)
-        else:
-            corners, scores = corners_of(outputs)
-            wanted = torch.cat([scores[..., None], corners / model.size], -1)
+        wanted = outputs.softmax(1) if model.application == "segmentation" else rows(outputs, model.size)
         torch.testing.assert_close(torch.from_numpy(found), wanted, atol=1e-4, rtol=1e-4)
+
+
+def rows(outputs: torch.Tensor, side: int) -> torch.Tensor:
+    """Return the boxes in ``outputs`` as an exported detector gives them: by picture, class and score."""
+    found = []
+    for number, held in enumerate(decode_boxes(outputs)):
+        for of in range(outputs.shape[1]):
+            for score, box in zip(
+                held.scores[held.classes == of], held.boxes[held.classes == of], strict=True
+            ):
+                found.append(torch.tensor([number, of, score, *(box / side)]))
+    return torch.stack(found)
+
+
+def test_an_exported_detector_suppresses_boxes_of_one_class_alone(tmp_path: Path) -> None:
+    runtime = pytest.importorskip("onnxruntime")
+    two = [picture(5), picture(50)]
+    two[1].instances[0] = replace(two[1].instances[0], label="other")
+    model = adapt_pictures(load_trained("guided-boxes").metalearner, two, size=64)
+    model.export(tmp_path / "m.onnx")
+    session = runtime.InferenceSession(str(tmp_path / "m.onnx"))
+    image = np.stack([one.image for one in two])
+    (found,) = session.run(None, {"image": image})
+    torch.testing.assert_close(
+        torch.from_numpy(found), rows(model.outputs(list(image)), 64), atol=1e-3, rtol=1e-3
+    )
+    for number in range(2):
+        held = torch.from_numpy(found[found[:, 0] == 0][:, 1:])
+        held = held[held[:, 0] == number, 2:]
+        assert (overlaps(held, held) - torch.eye(len(held)) <= OVERLAP + 1e-4).all()
+    assert len({*found[:, 1].tolist()}) == 2, "another class's box may lie on the same object"
 
 
 def test_pictures_are_resized_so_that_objects_have_the_size_of_meta_training() -> None:
@@ -140,3 +180,33 @@ def test_pictures_are_resized_so_that_objects_have_the_size_of_meta_training() -
     tiny = Instance("cat", (0, 0, 2, 2))
     assert fitting_size([Picture("p", image, [tiny])], ["cat"]) == 256, "not larger"
     assert fitting_size([Picture("p", image, [Instance("cat", tiny.box, mask & False)])], ["cat"]) == SIZE
+
+
+def test_own_pictures_are_judged_at_the_side_at_which_they_are_adapted_to(tmp_path: Path) -> None:
+    """Tasks over annotated files are as ``adapt`` sees them; meta-training keeps the side asked for."""
+    folder = on_disk(tmp_path / "own", with_coco(coco()))
+    pictures = read_annotated(folder).pictures
+    side = fitting_size(pictures, ["cat", "dog"])
+    assert side != SIZE
+    config = Config.create(application="detection")
+    tasks = create_test_source(config, "annotated", folder)
+    assert tasks.size == side
+    batch = tasks.sample(1, "test", TaskShape(1, 1, 1), torch.Generator().manual_seed(0))
+    assert batch.query.x.shape[-2:] == (side, side)
+    assert create_source(config.replace(source="annotated", data=folder)).size == 64
+    model = adapt_pictures(create_metalearner("pixel-protonet", Pyramid(width=16).eval()), masked(pictures))
+    assert model.size == side
+
+
+def masked(pictures: list[Picture]) -> list[Picture]:
+    """Return ``pictures`` with each box filled."""
+    found = []
+    for one in pictures:
+        held = []
+        for thing in one.instances:
+            mask = np.zeros(one.image.shape[:2], bool)
+            x1, y1, x2, y2 = (round(value) for value in thing.box)
+            mask[y1:y2, x1:x2] = True
+            held.append(Instance(thing.label, thing.box, mask))
+        found.append(Picture(one.name, one.image, held))
+    return found

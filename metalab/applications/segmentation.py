@@ -13,7 +13,7 @@ APPLICATION = Application(
     metric="mean IoU",
     metric_help="Overlap of predicted and true pixels over their union, averaged over classes.",
     sources=("scenes", "annotated"),
-    backbones=("pyramid",),
+    backbones=("pyramid", "photo-pyramid"),
     baselines=MASK_BASELINES,
     defaults={
         "source": "scenes",

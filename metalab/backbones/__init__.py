@@ -6,13 +6,15 @@ from typing import Any
 
 import torch
 
-from metalab.backbones.base import Backbone, seeded_initialisation
+from metalab.backbones.base import Backbone, is_frozen, seeded_initialisation
 from metalab.backbones.conv4 import Conv4
+from metalab.backbones.efficientnet import EfficientNet
 from metalab.backbones.frozen import Frozen
 from metalab.backbones.local import Local
 from metalab.backbones.mlp import MLP
 from metalab.backbones.photo import Photo
-from metalab.backbones.pyramid import Pyramid
+from metalab.backbones.photo_pyramid import PhotoPyramid
+from metalab.backbones.pyramid import PixelBackbone, Pyramid
 from metalab.backbones.reader import Reader
 from metalab.backbones.resnet12 import ResNet12
 from metalab.backbones.writer import Summariser, Translator, Writer
@@ -24,6 +26,7 @@ BACKBONES: dict[str, type[Backbone]] = {
     "mlp": MLP,
     "photo": Photo,
     "pyramid": Pyramid,
+    "photo-pyramid": PhotoPyramid,
     "reader": Reader,
     "local": Local,
     "translator": Translator,
@@ -32,14 +35,18 @@ BACKBONES: dict[str, type[Backbone]] = {
 
 
 def create_backbone(config: Config) -> Backbone:
-    """Return a randomly initialised backbone, the same for the same ``config.seed``."""
+    """Return a randomly initialised backbone, the same for the same ``config.seed``.
+
+    What is frozen in it has its ready weights. Raises :class:`CheckpointError` without their package.
+    """
     with seeded_initialisation(config.seed):
-        return BACKBONES[config.backbone](
+        backbone = BACKBONES[config.backbone](
             channels=config.channels,
             size=config.image_size,
             width=config.width,
             normalisation=config.normalisation,
         )
+    return backbone.restore_frozen()
 
 
 def describe(backbone: Backbone) -> dict[str, Any]:
@@ -64,9 +71,12 @@ __all__ = [
     "BACKBONES",
     "MLP",
     "Backbone",
+    "EfficientNet",
     "Frozen",
     "Local",
     "Photo",
+    "PhotoPyramid",
+    "PixelBackbone",
     "Pyramid",
     "Reader",
     "Summariser",
@@ -75,6 +85,7 @@ __all__ = [
     "build",
     "create_backbone",
     "describe",
+    "is_frozen",
     "same_weights",
     "seeded_initialisation",
 ]

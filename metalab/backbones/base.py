@@ -37,6 +37,11 @@ def seeded_initialisation(seed: int) -> Iterator[None]:
         yield
 
 
+def is_frozen(name: str) -> bool:
+    """Return whether the tensor ``name`` of a module is one of a ready network that never changes."""
+    return name.rpartition(".")[2].startswith("frozen_")
+
+
 class Backbone(nn.Module, ABC):
     """Images (n, channels, size, size) in 0..1 → features (n, feature_dim).
 
@@ -77,11 +82,12 @@ class Backbone(nn.Module, ABC):
         return self.normalisation == "batch"
 
     def fresh(self, seed: int) -> Backbone:
-        """Return a newly initialised backbone of the same shape, with the same input statistics."""
+        """Return a newly initialised backbone of the same shape: input statistics and what is frozen stay."""
         with seeded_initialisation(seed):
             new = type(self)(**self.shape())
         new.input_mean.copy_(self.input_mean)
         new.input_std.copy_(self.input_std)
+        new.load_state_dict(self.frozen_weights(), strict=False)
         return new.to(self.input_mean.device)
 
     def shape(self) -> dict[str, Any]:
@@ -93,8 +99,8 @@ class Backbone(nn.Module, ABC):
         return self.fresh(seed)
 
     def frozen_weights(self) -> dict[str, Tensor]:
-        """Return the tensors that never change and that a pip package holds, by name; usually none."""
-        return {}
+        """Return the tensors that never change and that a package holds, by name; usually none."""
+        return {name: tensor for name, tensor in self.named_buffers() if is_frozen(name)}
 
     def restore_frozen(self) -> Backbone:
         """Load the tensors of :meth:`frozen_weights` from their package; usually nothing."""

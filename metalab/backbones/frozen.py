@@ -69,20 +69,10 @@ class Frozen(Backbone):
         with seeded_initialisation(seed):
             return _Thumbnails(3, THUMBNAIL, 32, "running").to(self.input_mean.device)
 
-    def fresh(self, seed: int) -> Backbone:
-        """Return a backbone with a newly initialised adapter, on the same frozen network."""
-        new = super().fresh(seed)
-        new.load_state_dict(self.frozen_weights(), strict=False)
-        return new
-
     @property
     @abstractmethod
     def fingerprint(self) -> bytes:
         """Name the frozen network by some of its weights, for caches of what it computes."""
-
-    def frozen_weights(self) -> dict[str, Tensor]:
-        """Return the frozen network's tensors by name."""
-        return {name: tensor for name, tensor in self.named_buffers() if name.startswith("frozen_")}
 
 
 class _Thumbnails(Conv4):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 
 import torch
 import torch.nn.functional as F
@@ -14,14 +15,34 @@ CHANNELS = 64
 """Of every level of the pyramid."""
 
 
-class Pyramid(Backbone):
-    """Images (n, channels, height, width) in 0..1 → maps of 64 channels; sides are multiples of 16.
+class PixelBackbone(Backbone):
+    """Images (n, channels, height, width) in 0..1 → maps of 64 channels; features are those of pixels.
 
-    The trunk is a ResNet (He et al. 2016) of four blocks of two 3×3 convolutions that halve the side each by
-    stride: maps of full size cost more in memory traffic than in arithmetic, and a Conv4 here takes four
-    times as long. Each block's map passes a 1×1 convolution, and the next coarser level, enlarged, is added.
-    ``size`` is that of training; any other works too. Features are the pixels of the finest level, an
-    example each: what is learnt from few labelled pixels is a classifier of pixels.
+    What is learnt from few labelled pixels is a classifier of pixels: each of the finest level is an example.
+    ``size`` is the side of training; any other multiple of 16 works too.
+    """
+
+    feature_dim = CHANNELS
+
+    @abstractmethod
+    def levels(self, params: Params, x: Tensor, film: Film | None = None) -> tuple[Tensor, Tensor]:
+        """Return the levels at 1/2 and 1/4 of the side, (n, 64, ·, ·) each, that all coarser ones feed."""
+
+    def extract(self, params: Params, x: Tensor, film: Film | None = None) -> Tensor:
+        """Return the pixels (n * height * width / 4, 64) of the finest level, row after row."""
+        return self.levels(params, x, film)[0].permute(0, 2, 3, 1).flatten(0, 2)
+
+    def _add(self, name: str, inputs: int, outputs: int, kernel: int) -> None:
+        weight = torch.randn(outputs, inputs, kernel, kernel) * math.sqrt(2 / (inputs * kernel**2))
+        self.register_parameter(name, nn.Parameter(weight))
+
+
+class Pyramid(PixelBackbone):
+    """A trunk that is trained with the pyramid, for scenes of 64 pixels.
+
+    It is a ResNet (He et al. 2016) of four blocks of two 3×3 convolutions that halve the side each by stride:
+    maps of full size cost more in memory traffic than in arithmetic, and a Conv4 here takes four times as
+    long. Each block's map passes a 1×1 convolution, and the next coarser level, enlarged, is added.
     """
 
     def __init__(
@@ -39,11 +60,6 @@ class Pyramid(Backbone):
             self._add(f"lateral{block}", outputs, CHANNELS, 1)
             inputs = outputs
         self._add("smooth", CHANNELS, CHANNELS, 3)
-        self.feature_dim = CHANNELS
-
-    def _add(self, name: str, inputs: int, outputs: int, kernel: int) -> None:
-        weight = torch.randn(outputs, inputs, kernel, kernel) * math.sqrt(2 / (inputs * kernel**2))
-        self.register_parameter(name, nn.Parameter(weight))
 
     def blocks(self, params: Params, x: Tensor, film: Film | None = None) -> list[Tensor]:
         """Return the trunk's maps, of ``film_channels``, at 1/2, 1/4, 1/8 and 1/16 of the side."""
@@ -68,10 +84,6 @@ class Pyramid(Backbone):
             level = enlarged(level) + F.conv2d(blocks[block], params[f"lateral{block}"])
         level = F.conv2d(level, params["smooth"], padding=1)  # not at 1/2: it would cost as much as the trunk
         return enlarged(level) + F.conv2d(blocks[0], params["lateral0"]), level
-
-    def extract(self, params: Params, x: Tensor, film: Film | None = None) -> Tensor:
-        """Return the pixels (n * height * width / 4, 64) of the finest level, row after row."""
-        return self.levels(params, x, film)[0].permute(0, 2, 3, 1).flatten(0, 2)
 
 
 def enlarged(h: Tensor) -> Tensor:

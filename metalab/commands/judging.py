@@ -47,12 +47,17 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     from metalab.backbones import same_weights
     from metalab.data import create_test_source
     from metalab.evaluation import Evaluation, evaluate
-    from metalab.picture_model import SIZE
     from metalab.shipped import load_trained, shipped
     from metalab.training import task_shape
 
     of = arguments.application or IMAGES
-    models = {which: load_trained(which) for which in arguments.model or shipped(of)}
+    known = shipped(of)
+    of_one_backbone = [
+        name
+        for name, one in known.items()
+        if one.config.backbone == next(iter(known.values())).config.backbone
+    ]
+    models = {which: load_trained(which) for which in arguments.model or of_one_backbone}
     first = next(iter(models.values()))
     for which, trained in models.items():
         if not same_weights(trained.pretrained, first.pretrained):
@@ -69,7 +74,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     elif arguments.data and place is None and config.application in WRITERS:
         place = "pairs"
     elif arguments.data and place is None and config.application != IMAGES:
-        place, config = "annotated", config.replace(image_size=SIZE)
+        place = "annotated"
     source = create_test_source(config, place, arguments.data, tuple(arguments.exclude))
     if arguments.tasks < 2:
         raise ConfigError("an interval needs at least two tasks", where="--tasks")

@@ -21,7 +21,8 @@ def add_commands(command: AddCommand) -> None:
         "names",
         nargs="*",
         metavar="NAME",
-        help="documents, conv4, pyramid, reader, a meta-learner, evaluation (default: these), or lake",
+        help="documents, conv4, pyramid, photo-pyramid, reader, a meta-learner, evaluation (default: these), "
+        "or lake",
     )
 
     group = ship.add_argument_group("lake, the matcher of Omniglot's one-shot runs (made only when named)")
@@ -56,7 +57,7 @@ def _ship(arguments: argparse.Namespace) -> int:
         ship_vocabulary,
     )
 
-    for name in arguments.names or ["conv4", "pyramid", *RECIPES, "evaluation"]:
+    for name in arguments.names or ["conv4", "pyramid", "photo-pyramid", *RECIPES, "evaluation"]:
         path = SHIPPED / f"{name}.safetensors"
         if name in VOCABULARIES:
             ship_vocabulary(name, SHIPPED / f"{name}.json")

@@ -105,16 +105,23 @@ def _adapt(arguments: argparse.Namespace) -> int:
 
 
 def _adapt_pictures(arguments: argparse.Namespace) -> int:
+    from metalab.choice import AUTO
     from metalab.data.annotated import read_annotated
+    from metalab.picture_choice import adapt_best, named
     from metalab.picture_model import adapt_pictures
 
-    learner = _chosen(arguments)
+    learner = None if arguments.model == AUTO else _chosen(arguments)
     held = read_annotated(arguments.support)
-    model = adapt_pictures(learner, [picture for picture in held.pictures if picture.instances])
+    labelled = [picture for picture in held.pictures if picture.instances]
+    if learner is None:
+        model, choice = adapt_best(arguments.application, labelled)
+        why = f"{named(choice.name)}: {choice.reason}"
+    else:
+        model, why = adapt_pictures(learner, labelled), learner.label
     model.save(arguments.out)
     for note in held.notes:
         print(note, file=sys.stderr)
-    print(f"{arguments.out}: {', '.join(model.classes)}, from {len(held.pictures)} pictures. {learner.label}")
+    print(f"{arguments.out}: {', '.join(model.classes)}, from {len(held.pictures)} pictures. {why}")
     return 0
 
 

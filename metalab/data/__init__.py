@@ -106,7 +106,8 @@ def _own_pairs(config: Config, device: torch.device | str) -> TaskSource:
 def _annotated(config: Config, test_only: bool, device: torch.device | str) -> TaskSource:
     from metalab.data.annotated_source import annotated_source
 
-    return annotated_source(config.data, config.image_size, TARGETS[config.application], device, test_only)
+    size = None if test_only else config.image_size  # pictures to judge by are resized as those to adapt to
+    return annotated_source(config.data, size, TARGETS[config.application], device, test_only)
 
 
 def _own_images(config: Config, test_only: bool, device: torch.device | str) -> TaskSource:

@@ -15,9 +15,7 @@ from metalab.data.archives import LIMITS, FolderTree, Limits, Log, Note, Tree, Z
 from metalab.data.coco import coco_files, read_coco
 from metalab.data.finding import Files
 from metalab.data.mask_folders import class_numbers, mask_files, read_masks, white_is_object
-from metalab.data.reading import _Names as Names
-from metalab.data.reading import _note_alike as note_alike
-from metalab.data.reading import _where as where_of
+from metalab.data.reading import Names, note_alike, where_of
 from metalab.data.voc import CLASSES, read_voc, voc_files
 from metalab.errors import DataError
 

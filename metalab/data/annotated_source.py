@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from metalab.data.annotated import Picture, read_annotated
+from metalab.data.fitting import fitting_size
 from metalab.data.folder import split_classes
 from metalab.data.labelled import Target, targets
 from metalab.data.sampling import check_groups, digests
@@ -150,12 +151,21 @@ class AnnotatedSource:
 
 
 def annotated_source(
-    path: Path | str, size: int, target: Target, device: torch.device | str = "cpu", test_only: bool = False
+    path: Path | str,
+    size: int | None,
+    target: Target,
+    device: torch.device | str = "cpu",
+    test_only: bool = False,
 ) -> AnnotatedSource:
-    """Return the annotated pictures in ``path`` as a source; raises :class:`DataError`."""
+    """Return the annotated pictures in ``path`` as a source; raises :class:`DataError`.
+
+    ``size`` None: the one that fits the typical object (:func:`metalab.data.fitting.fitting_size`).
+    """
     pictures = [picture for picture in read_annotated(path).pictures if picture.instances]
     if not pictures:
         raise DataError("no picture shows an object", where=path, fix="Annotate some objects")
+    if size is None:
+        size = fitting_size(pictures, {one.label for picture in pictures for one in picture.instances})
     return AnnotatedSource(pictures, size, target, device, test_only)
 
 

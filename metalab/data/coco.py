@@ -16,7 +16,7 @@ from metalab.data.archives import Tree, printable
 from metalab.data.coco_masks import draw_segmentation, is_number, is_side, raster_of
 from metalab.data.finding import Files
 from metalab.data.frames import Box
-from metalab.data.reading import _Names as Names
+from metalab.data.reading import Names
 from metalab.errors import DataError
 
 KEYS = ("images", "annotations", "categories")

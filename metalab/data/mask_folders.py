@@ -14,7 +14,7 @@ from metalab.data.archives import Tree, printable
 from metalab.data.finding import MASK_FOLDERS, PICTURE_FOLDERS, Files
 from metalab.data.frames import Frame
 from metalab.data.masks import box_around, read_numbers
-from metalab.data.reading import _Names as Names
+from metalab.data.reading import Names
 from metalab.errors import DataError
 
 IGNORED = 255

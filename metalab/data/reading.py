@@ -89,10 +89,10 @@ def read_images(path: Path | str | BinaryIO, *, limits: Limits = LIMITS, strict:
     ``limits``: ``bytes_all`` bounds the bytes read, and also those of the images kept.
     """
     log = Log(strict)
-    read = list(_kept(each_image(path, limits, log), limits, _where(path)))
+    read = list(_kept(each_image(path, limits, log), limits, where_of(path)))
     if not read:
         first = f" ({log.notes[0].where}: {log.notes[0].what})" if log.notes else ""
-        raise DataError(f"holds no image that can be used{first}", where=_where(path), fix=CLASS_FOLDERS)
+        raise DataError(f"holds no image that can be used{first}", where=where_of(path), fix=CLASS_FOLDERS)
     labels, names, images = ([item[i] for item in read] for i in range(3))
     return ImageSet(images, labels, names, log.notes)
 
@@ -110,7 +110,7 @@ def each_image(
     tree, found = _open(path, limits, log)
     if len(found) > limits.files:
         raise DataError(f"{len(found)} images, at most {limits.files}", where=tree.where, fix="Use fewer")
-    names, total, counts = _Names(log), 0, {}
+    names, total, counts = Names(log), 0, {}
     for label, name in found:
         label, at = names.clean(label, name), f"{tree.where}: {printable(name)}"
         counts.setdefault(label, 0)
@@ -132,18 +132,18 @@ def each_image(
     for label, count in counts.items():
         if not count:
             log.note(label, "no image of this class can be used", "warning")
-    _note_alike([label for label, count in counts.items() if count], log)
+    note_alike([label for label, count in counts.items() if count], log)
 
 
 def _each_array(
     path: Path | str | BinaryIO, limits: Limits, log: Log
 ) -> Iterator[tuple[str, str, np.ndarray]]:
-    names, where, classes = _Names(log), _where(path), {}
+    names, where, classes = Names(log), where_of(path), {}
     file = Path(path) if isinstance(path, str) else path
     for raw, name, image in array_images(file, where, limits, log):
         label = classes[raw] = names.clean(raw, f"{where}: {name}")
         yield label, name, image
-    _note_alike(list(dict.fromkeys(classes.values())), log)
+    note_alike(list(dict.fromkeys(classes.values())), log)
 
 
 def stamp(path: Path | str) -> str:
@@ -177,7 +177,7 @@ def single_images(files: Mapping[str, Sequence[tuple[str, bytes]]]) -> ImageSet:
     given = [(label, name, content) for label, held in files.items() for name, content in held]
     if len(given) > LIMITS.files:
         raise DataError(f"{len(given)} images, at most {LIMITS.files}", where="upload", fix="Use fewer")
-    clean = _Names(log)
+    clean = Names(log)
 
     def items() -> Iterator[tuple[str, str, np.ndarray]]:
         for raw, name, content in given:
@@ -196,7 +196,7 @@ def single_images(files: Mapping[str, Sequence[tuple[str, bytes]]]) -> ImageSet:
     for raw in files:
         if clean.clean(raw, raw) not in labels:
             log.note(printable(raw), "no image of this class can be used", "warning")
-    _note_alike(list(dict.fromkeys(labels)), log)
+    note_alike(list(dict.fromkeys(labels)), log)
     return ImageSet(images, labels, names, log.notes)
 
 
@@ -220,10 +220,11 @@ def require_classes(imageset: ImageSet, least: int = 2) -> ImageSet:
 
 
 def _is_arrays(path: Path | str | BinaryIO) -> bool:
-    return is_arrays(_where(path)) and (not isinstance(path, Path | str) or os.path.isfile(path))
+    return is_arrays(where_of(path)) and (not isinstance(path, Path | str) or os.path.isfile(path))
 
 
-def _where(path: Path | str | BinaryIO) -> str:
+def where_of(path: Path | str | BinaryIO) -> str:
+    """Return what errors call ``path``."""
     return str(path) if isinstance(path, Path | str) else str(getattr(path, "name", "upload"))
 
 
@@ -246,7 +247,7 @@ def _kept(
 
 def _open(path: Path | str | BinaryIO, limits: Limits, log: Log) -> tuple[Tree, list[tuple[str, str]]]:
     """Return the files, and (label, file name) of each image; raises :class:`DataError`."""
-    where = _where(path)
+    where = where_of(path)
     tree: Tree
     if isinstance(path, Path | str):
         path = Path(path)
@@ -274,7 +275,7 @@ def _open(path: Path | str | BinaryIO, limits: Limits, log: Log) -> tuple[Tree, 
     return tree, image_files(tree, log)
 
 
-class _Names:
+class Names:
     """Turns labels from outside into class names that can be shown, and stay apart."""
 
     def __init__(self, log: Log) -> None:
@@ -297,7 +298,8 @@ class _Names:
         return name
 
 
-def _note_alike(labels: list[str], log: Log) -> None:
+def note_alike(labels: list[str], log: Log) -> None:
+    """Note the ``labels`` that look the same and are not."""
     alike: dict[str, list[str]] = {}
     for label in labels:
         alike.setdefault(unicodedata.normalize("NFKC", label).casefold(), []).append(label)

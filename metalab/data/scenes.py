@@ -79,7 +79,7 @@ class SceneSource:
         classes = choose_classes([pool], n_tasks, shape.way, generator)
         own = classes[:, :, None].expand(-1, -1, per_class).reshape(n_tasks, -1)
         objects = self._objects(own, classes, pool.to(own.device), generator)
-        images, owner = self.render(objects.flatten(0, 1), generator)
+        images, owner = self.render(self.cast(objects, shape, generator).flatten(0, 1), generator)
         task = (objects[..., None] == classes[:, None, None, :]).float()  # (tasks, scenes, slots, way)
         labels = torch.where(task.any(-1), task.argmax(-1), -1).flatten(0, 1)
         y = self._masks(owner, labels) if self.target == "masks" else self._boxes(owner, labels)
@@ -90,6 +90,10 @@ class SceneSource:
             for part in (slice(shape.shot), slice(shape.shot, None))
         ]
         return TaskBatch(*parts, shape.way, classes)
+
+    def cast(self, objects: Tensor, shape: TaskShape, generator: torch.Generator) -> Tensor:
+        """Return what is drawn for classes ``objects`` (tasks, scenes, slots): here each is one object."""
+        return objects
 
     def labelled_scenes(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Draw ``n`` meta-train scenes with, per pixel (n, size, size), 0 or 1 + the number of the class."""

@@ -15,7 +15,7 @@ from metalab.data.archives import Tree, printable
 from metalab.data.finding import Files
 from metalab.data.frames import SIDE, Box, Frame
 from metalab.data.masks import area, box_around, overlap, read_numbers
-from metalab.data.reading import _Names as Names
+from metalab.data.reading import Names
 from metalab.errors import DataError
 
 XML_BYTES = 5_000_000  # a thousand objects need about 0.4 MB

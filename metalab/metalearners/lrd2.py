@@ -39,7 +39,7 @@ class LRD2(MetaLearner):
 
     def adapt(self, support: Examples, way: int) -> State:
         """Return ``weight`` (d + 1, way)."""
-        x = extended(self.backbone(support.x))
+        x = extended(self.features({}, support.x))
         labels, weights = targets(support, way), support.weights()
         strength = self.log_ridge.exp()
 

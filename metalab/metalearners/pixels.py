@@ -6,13 +6,18 @@ more class. PANet (Wang et al. 2019) is ProtoNet so used, with masked average po
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor
 
 from metalab.metalearners.anil import ANIL
+from metalab.metalearners.base import State
 from metalab.metalearners.film import FiLM
 from metalab.metalearners.guided import mask_loss, mask_shares
+from metalab.metalearners.lrd2 import LRD2
 from metalab.metalearners.maml import MAML
 from metalab.metalearners.places import Labelling, Places, balanced
 from metalab.metalearners.protonet import ProtoNet
@@ -73,6 +78,32 @@ class PixelR2D2(Pixels):
     method, Options = R2D2, R2D2.Options
     name, label, order = "pixel-r2d2", "Ridge head on pixels (R2-D2)", 40
     summary = "Solves for the best linear classifier of pixels at once."
+
+
+class UnitLRD2(LRD2):
+    """A logistic head on features of one length: backbones differ in how long theirs are."""
+
+    class Options(LRD2.Options):
+        """Number of Newton steps, and the start of the learnt regularisation."""
+
+        ridge: float = Field(
+            0.1, gt=0, le=1e6, title="Ridge", description="Regularisation λ that training starts from."
+        )
+
+    def features(self, state: State, x: Tensor) -> Tensor:
+        """Return features (pixels, d) of length √d."""
+        features = super().features(state, x)
+        return F.normalize(features, dim=1) * math.sqrt(features.shape[1])
+
+
+class PixelLRD2(Pixels):
+    """Logistic regression per pixel, in a few Newton steps; good without any meta-training."""
+
+    method, Options = UnitLRD2, UnitLRD2.Options
+    name, label, order = "pixel-lrd2", "Logistic head on pixels (LR-D2)", 41
+    summary = (
+        "Fits a classifier of pixels in a few Newton steps. Best where new pictures look like the labelled."
+    )
 
 
 class PixelANIL(Pixels):

@@ -7,20 +7,19 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from metalab.backbones.pyramid import CHANNELS
-from metalab.boxes import box_targets
-from metalab.metalearners.base import MetaLearner, State
-from metalab.metalearners.guided import HIDDEN, box_loss, say_nothing
+from metalab.metalearners.base import State
+from metalab.metalearners.detectors import Detector
+from metalab.metalearners.guided import HIDDEN, say_nothing
 from metalab.tasks import Examples
 
 
-class Reweighting(MetaLearner):
+class Reweighting(Detector):
     """A network turns the mean feature of a class's boxes into weights of the picture's features.
 
     The weighed features of each class go through one detector that all classes share. Boxes are those of an
     anchor-free head (FCOS) here, the paper has YOLO's.
     """
 
-    application = "detection"
     name, label, order = "reweighting", "Feature reweighting (FSRW)", 32
     summary = "Turns each class's examples into weights of the picture's features. Small and fast."
 
@@ -36,10 +35,8 @@ class Reweighting(MetaLearner):
 
     def adapt(self, support: Examples, way: int) -> State:
         """Return the weights (way, 128) of the features of each class: factors and prototypes."""
-        level = self._level(support.x)
-        inside = box_targets(support.y, way, *level.shape[2:])[0]
-        if support.mask is not None:
-            inside = inside * support.mask.to(inside)[:, None, None, None]
+        level = self.level(self.backbone.params(), support.x)
+        inside = self.inside(support, way, level)
         ground = (inside.amax(1, keepdim=True) == 0).to(level)
 
         def mean(weights: Tensor) -> Tensor:
@@ -51,7 +48,7 @@ class Reweighting(MetaLearner):
 
     def features(self, state: State, x: Tensor) -> Tensor:
         """Return the weighed features of each place (places, way * 64)."""
-        maps = self._level(x)[:, None] * state["weights"][:, :CHANNELS, None, None]
+        maps = self.level(self.params(state), x)[:, None] * state["weights"][:, :CHANNELS, None, None]
         return maps.flatten(1, 2).permute(0, 2, 3, 1).flatten(0, 2)
 
     def classify(self, state: State, features: Tensor) -> Tensor:
@@ -60,7 +57,7 @@ class Reweighting(MetaLearner):
 
     def predict(self, state: State, x: Tensor) -> Tensor:
         """Return (n, way, 5, h, w), as :func:`metalab.boxes.decode_boxes` takes it."""
-        level, found = self._level(x), []
+        level, found = self.level(self.params(state), x), []
         for weights, mean in zip(state["weights"], state["means"], strict=True):
             factor, shift = weights.split(CHANNELS)
             near = F.normalize(level, dim=1) * F.normalize(mean, dim=0)[:, None, None] * CHANNELS**0.5
@@ -68,11 +65,3 @@ class Reweighting(MetaLearner):
             h = F.relu(self.norm(self.first(torch.cat(parts, 1))))
             found.append(self.out(h))
         return torch.stack(found, 1)
-
-    def forward(self, support: Examples, query: Examples, way: int) -> tuple[Tensor, Tensor]:
-        """Return the loss of the query pictures' boxes and the outputs."""
-        outputs = self.predict(self.adapt(support, way), query.x)
-        return box_loss(outputs, query.y), outputs
-
-    def _level(self, x: Tensor) -> Tensor:
-        return self.backbone.levels(self.backbone.params(), x)[1]

@@ -67,6 +67,12 @@ class Config(BaseModel):
         "Data path",
         "Folder or zip of the data; needed by omniglot, image-folder, annotated, answered and pairs.",
     )
+    leave_out: bool = _field(
+        False,
+        "Task",
+        "Leave out what is faulty",
+        "Of own annotated pictures: go on without what cannot be used, instead of stopping with a list.",
+    )
     episodes: Literal["within", "mixed"] = _field(
         "within",
         "Task",

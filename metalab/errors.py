@@ -1,9 +1,15 @@
 """Errors that a user can act on: each message says what is wrong, where, and what to do.
 
-The CLI prints them on one line and exits with status 2; a page shows them in place.
+The CLI prints them on one line (a list of faults on one line each) and exits with status 2; a page shows
+them in place.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+
+LISTED = 40
+"""Faults that a message names, at most."""
 
 
 class MetalabError(Exception):
@@ -27,6 +33,24 @@ class ConfigError(MetalabError, ValueError):
 
 class DataError(MetalabError, ValueError):
     """Data cannot be read, or cannot form the tasks that were asked for."""
+
+
+class FaultyDataError(DataError):
+    """Parts of the data cannot be used: ``faults`` names each, and what would be done about it.
+
+    Whoever brought the data may agree to go on without them.
+    """
+
+    def __init__(self, faults: Sequence[object], *, where: object = None, fix: str = "") -> None:
+        count = "1 place" if len(faults) == 1 else f"{len(faults)} places"
+        super().__init__(f"cannot be used as it is, in {count}", where=where, fix=fix)
+        self.faults = list(faults)
+
+    def __str__(self) -> str:
+        lines = [f"- {fault}" for fault in self.faults[:LISTED]]
+        if len(self.faults) > LISTED:
+            lines.append(f"- and {len(self.faults) - LISTED} more")
+        return "\n".join([f"{self.where}: {self.what}:", *lines, "", f"{self.fix}."])
 
 
 class CheckpointError(MetalabError, ValueError):

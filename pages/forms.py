@@ -60,7 +60,8 @@ def source_fields(chosen: str) -> dict[str, Any]:
             st.session_state["taken-upload"] = upload.file_id
     data = st.text_input("Path on the server", key=key, placeholder="/data/omniglot")
     draft()[name] = data
-    return {"source": source, "data": data or None}
+    values = {"source": source, "data": data or None}
+    return values | {"leave_out": field("leave_out")} if source == "annotated" else values
 
 
 def task_fields() -> dict[str, Any]:
@@ -106,7 +107,7 @@ def run_form() -> Config:
         values["options"] = options_of(values["metalearner"])
         groups: dict[str, list[str]] = {}
         for name, info in Config.model_fields.items():
-            if name not in (*values, *application(chosen).unused, "data", "episodes"):
+            if name not in (*values, *application(chosen).unused, "data", "episodes", "leave_out"):
                 groups.setdefault(info.json_schema_extra["group"], []).append(name)
         for group, names in groups.items():
             st.caption(group)

@@ -7,7 +7,7 @@ import streamlit as st
 from pages.common import chosen, errors_in_place
 from pages.drawnfeatures import embedder
 from pages.picturemodels import Outcome, choice, outcome, tell, view_of
-from pages.pictureshow import legend, metrics, query_cards, support_cards
+from pages.pictureshow import legend, metrics, query_cards, support_cards, too_small
 from pages.picturesource import FILES, HERE, SAMPLE, picture_task
 from pages.picturesout import LEAST, new_pictures, take_away
 from pages.placefeatures import place_features
@@ -80,6 +80,7 @@ with errors_in_place():
         )
         legend(task.classes)
         support_cards(task.support, task.classes)
+        seen = st.container()
         name = task_key(task)
         if model[0] == AUTO:
             suited = choice(name, application, task)
@@ -87,6 +88,8 @@ with errors_in_place():
             model = (suited.name, 0.0)
         with st.spinner("Adapting …"):
             held = outcome(name, *model, task)
+        with seen:
+            too_small(held.adapted)
         results(name, held)
         st.subheader("6 · Features", help="What the model makes of places in the pictures, drawn as points.")
         measure = None if held.scores is None else "mean IoU" if application == "segmentation" else "AP50"

@@ -78,6 +78,19 @@ def support_cards(pictures: Sequence[Picture], classes: Sequence[str]) -> None:
     cards([[(PurePosixPath(one.name).name, one, None)] for one in pictures], classes, "support")
 
 
+def too_small(adapted: Adapted) -> None:
+    """Say which labelled objects are too small to be seen."""
+    from metalab.data import TARGETS
+    from metalab.data.labelled import unseen
+
+    task, model = adapted.task, adapted.after
+    pictures = [*task.support, *task.query]
+    if notes := unseen(pictures, task.classes, model.size, TARGETS[model.application]):
+        more = f" And in {len(notes) - 3} more pictures." if len(notes) > 3 else ""
+        words = "; ".join(f"{note.where}: {note.what}" for note in notes[:3])
+        st.warning(f"Too small to be seen: {words}.{more} Cut them out larger.", icon=":material/zoom_in:")
+
+
 def query_cards(adapted: Adapted, before: Sequence[Prediction], after: Sequence[Prediction]) -> None:
     """Show what is found in each query picture before and after adaptation, and its labels if known."""
     rows = []

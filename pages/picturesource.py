@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -12,6 +13,8 @@ from pages.labelhere import label_here
 
 if TYPE_CHECKING:
     from metalab.data.annotated import AnnotatedSet
+    from metalab.data.annotation import Target
+    from metalab.data.archives import Note
     from metalab.own_pictures import PictureTask
 
 SAMPLE, FILES, HERE = "Sample", "Annotated zip", "Label here"
@@ -29,13 +32,13 @@ def sampled(application: str, number: int, way: int, shot: int) -> PictureTask:
 
 
 @st.cache_resource(show_spinner="Reading the pictures …", max_entries=4)
-def read_zip(key: str, _content: bytes, name: str) -> AnnotatedSet:
-    """Read an uploaded zip; once, for all reruns."""
+def read_zip(key: str, target: Target, _content: bytes, name: str) -> AnnotatedSet:
+    """Read what can be used of an uploaded zip; once, for all reruns."""
     from metalab.data.annotated import read_annotated
 
     file = io.BytesIO(_content)
     file.name = name
-    return read_annotated(file)
+    return read_annotated(file, target=target, leave_out=True)
 
 
 def picture_task(application: str, where: str) -> PictureTask | None:
@@ -44,7 +47,7 @@ def picture_task(application: str, where: str) -> PictureTask | None:
 
     if where == SAMPLE:
         return _sample(application)
-    return _files(application) if where == FILES else label_here(TARGETS[application])
+    return (_files if where == FILES else label_here)(TARGETS[application])
 
 
 def _sample(application: str) -> PictureTask:
@@ -64,9 +67,40 @@ def _sample(application: str) -> PictureTask:
     return sampled(application, st.session_state["pictures-number"], way, shot)
 
 
-def _files(application: str) -> PictureTask | None:
+def _agreed(found: AnnotatedSet, target: Target, key: str) -> bool:
+    """Show what is to be said of the files; return whether the user has agreed to any faults."""
+    state, name = st.session_state, f"pictures-agreed-{target}-{key}"
+    others = [note for note in found.notes if note not in found.faults]
+    if found.faults and not state.get(name):
+        st.warning(
+            "**Some of it cannot be used as it is.** Correct it and bring the zip again, or go on without.",
+            icon=":material/report:",
+        )
+        _notes(found.faults)
+        st.button(
+            "Go on without",
+            type="primary",
+            icon=":material/playlist_remove:",
+            on_click=lambda: state.update({name: True}),
+            help="The rest is used; what is listed is left out or repaired, as it says.",
+        )
+        return False
+    if found.notes:
+        with st.expander(f"Remarks on the files: {len(found.notes)}", icon=":material/report:"):
+            _notes([*found.faults, *others])
+    return True
+
+
+def _notes(notes: Sequence[Note]) -> None:
     import pandas as pd
 
+    done = {"skipped": "left out", "repaired": "repaired", "warning": "worth a look"}
+    rows = [{"File": one.where, "What": one.what, "Done": done[one.action]} for one in notes]
+    wide = {"What": st.column_config.TextColumn(width="large")}
+    st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch", column_config=wide)
+
+
+def _files(target: Target) -> PictureTask | None:
     from metalab.own_pictures import divide
 
     upload = st.file_uploader(
@@ -82,17 +116,13 @@ def _files(application: str) -> PictureTask | None:
         return None
     content = upload.getvalue()
     key = hashlib.sha256(content).hexdigest()
-    found = read_zip(key, content, upload.name)
+    found = read_zip(key, target, content, upload.name)
     counts = found.counts()
     words = "1 class" if len(counts) == 1 else f"{len(counts)} classes"
     st.markdown(f"**{len(found.pictures)} pictures, {words}**: " + ", ".join(
         f"{name} on {count}" for name, count in list(counts.items())[:12]))  # fmt: skip
-    if found.notes:
-        done = {"skipped": "left out", "repaired": "repaired", "warning": "worth a look"}
-        with st.expander(f"Remarks on the files: {len(found.notes)}", icon=":material/report:"):
-            rows = [{"File": one.where, "What": one.what, "Done": done[one.action]} for one in found.notes]
-            wide = {"What": st.column_config.TextColumn(width="large")}
-            st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch", column_config=wide)
+    if not _agreed(found, target, key):
+        return None
     row = st.columns([4, 1, 1.4], vertical_alignment="bottom")
     often = sorted(sorted(counts, key=lambda name: -counts[name])[:CLASSES])
     chosen = row[0].multiselect(

@@ -124,8 +124,8 @@ def zipped(files: Files) -> bytes:
     return held.getvalue()
 
 
-def read(files: Files, **options: object) -> AnnotatedSet:
-    return read_annotated(io.BytesIO(zipped(files)), **options)
+def read(files: Files, leave_out: bool = True, **options: object) -> AnnotatedSet:
+    return read_annotated(io.BytesIO(zipped(files)), leave_out=leave_out, **options)
 
 
 def said(found: AnnotatedSet) -> str:

@@ -37,7 +37,7 @@ from PIL import Image
 from metalab.data.annotated import read_annotated
 from metalab.data.annotation import INSTANCES
 from metalab.data.archives import Limits
-from metalab.errors import DataError
+from metalab.errors import DataError, FaultyDataError
 
 BOXES = {
     "1": [("cat", (2, 3, 10, 12)), ("dog", (15, 5, 30, 20))],
@@ -110,7 +110,7 @@ LAYOUTS: dict[str, tuple[Files, bool]] = {
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_every_layout(layout: str, tmp_path: Path) -> None:
     files, with_masks = LAYOUTS[layout]
-    for found in (read(files, strict=True), read_annotated(on_disk(tmp_path, files), strict=True)):
+    for found in (read(files, leave_out=False), read_annotated(on_disk(tmp_path, files))):
         assert found.classes == ["cat", "dog"]
         assert found.counts() == {"cat": 1, "dog": 2}
         assert not found.notes, said(found)
@@ -155,7 +155,7 @@ def test_boxes_and_masks_are_reduced_with_the_picture() -> None:
     counts = np.diff(np.concatenate([[0], changes, [whole.size]])).tolist()
     held["annotations"].append({**runs, "segmentation": {"size": [200, 400], "counts": counts}})
     files = {"instances.json": json.dumps(held).encode(), "1.png": photo(1, "PNG", (400, 200))}
-    (picture,) = read(files, limits=Limits(side=100), strict=True).pictures
+    (picture,) = read(files, limits=Limits(side=100), leave_out=False).pictures
     assert picture.image.shape == (50, 100, 3)
     for instance in picture.instances:
         assert instance.box == (25, 10, 50, 40)
@@ -334,7 +334,7 @@ def test_faults_of_coco_are_named(fault: str) -> None:
     assert any(words.split(": ")[-1] in note.what and note.action == action for note in found.notes)
     assert sum(len(picture.instances) for picture in found.pictures) == left
     with pytest.raises(DataError, match=r"instances\.json"):
-        read(files, strict=True)
+        read(files, leave_out=False)
 
 
 def test_a_picture_of_half_the_stated_size_is_scaled() -> None:
@@ -370,7 +370,7 @@ def test_of_two_files_a_broken_one_is_noted() -> None:
     files = with_coco(coco(), **{"instances_b.json": b"{"})
     assert read(files).counts() == {"cat": 1, "dog": 2}
     with pytest.raises(DataError, match=r"instances_b\.json: not readable JSON"):
-        read(files, strict=True)
+        read(files, leave_out=False)
 
 
 def test_of_several_files_a_broken_one_is_noted() -> None:
@@ -410,8 +410,55 @@ def test_many_faults_are_counted() -> None:
     held = coco()
     held["annotations"] += [annotation(i, 1, 50, 1, 1, 3, 3) for i in range(10, 200)]
     found = read(with_coco(held))
-    assert len(found.notes) == 11
+    assert len(found.notes) == len(found.faults) == 11
     assert "180 more: no category has this id" in said(found)
+
+
+def test_faults_stop_until_they_are_agreed_to() -> None:
+    held = coco()
+    held["annotations"] += [
+        annotation(10, 1, 99, 1, 1, 3, 3),
+        {"id": 11, "image_id": 1, "category_id": 3, "bbox": [40, 40, 5, 5]},
+        {"id": 12, "image_id": 1, "category_id": 3, "bbox": [-5, 0, 15, 9]},
+    ]
+    files = with_coco(held, **{"images/3.jpg": photo(3)})
+    with pytest.raises(FaultyDataError) as caught:
+        read(files, leave_out=False)
+    lines = str(caught.value).splitlines()
+    assert lines[0].endswith("cannot be used as it is, in 4 places:")
+    for line, words in zip(
+        lines[1:5],
+        (
+            "annotations[3].category_id: no category has this id: 99 (skipped)",
+            "annotations[4]: a box outside the picture: (40.0, 40.0, 45.0, 45.0) (skipped)",
+            "annotations[5]: a box is clipped to the picture: (-5.0, 0.0, 10.0, 9.0) (repaired)",
+            "images/3.jpg: a picture that no annotation could be used for (skipped)",
+        ),
+        strict=True,
+    ):
+        assert line.startswith("- ")
+        assert line.endswith(words)
+    assert "leave_out=True" in lines[-1]
+    found = read(files)
+    assert [len(picture.instances) for picture in found.pictures] == [3, 1]
+    assert [str(note) for note in found.faults] == [str(fault) for fault in caught.value.faults]
+
+
+def test_for_masks_the_place_of_a_bare_box_is_ignored() -> None:
+    held = coco()
+    held["annotations"][0]["segmentation"] = [[1, 2, 3, 4]]  # of a cat, whose box remains
+    found = read(with_coco(held), target="masks")
+    assert "an object has a box but no mask; its place is ignored: cat" in said(found)
+    first = found.pictures[0]
+    assert [one.label for one in first.instances] == ["dog"]
+    x1, y1, width, height = held["annotations"][0]["bbox"]
+    box = block(x1, y1, x1 + width, y1 + height)
+    assert np.array_equal(first.ignore, box & ~first.instances[0].mask)
+    for entry in held["annotations"]:
+        entry["segmentation"] = []
+    with pytest.raises(DataError, match="every object has a box but no mask"):
+        read(with_coco(held), target="masks")
+    assert len(read(with_coco(held), leave_out=False).classes) == 2
 
 
 def test_more_objects_than_allowed() -> None:
@@ -432,12 +479,14 @@ def test_what_is_only_worth_a_look() -> None:
         {"id": 8, "image_id": 1, "category_id": 7, "iscrowd": 1, "bbox": [0, 20, 3, 4]},
         {**annotation(9, 1, 3, 20, 0, 24, 3), "iscrowd": 1},
     ]
-    found = read(with_coco(held, **{"images/3.jpg": photo(3)}), strict=True)
+    found = read(with_coco(held))
+    assert not found.faults
+    found = read(with_coco(held, **{"images/3.jpg": photo(3)}))
     assert len(found.pictures) == 2
     assert np.array_equal(found.pictures[0].ignore, block(0, 20, 3, 24) | block(20, 0, 24, 3))
     assert [item.label for item in found.pictures[0].instances] == ["cat", "dog"]
-    assert "1 picture without an object" in said(found)
-    assert "1 picture file that no annotation" in said(found)
+    assert "a picture without an object" in said(found)
+    assert "a picture that no annotation could be used for" in said(found)
 
 
 def test_the_smaller_object_has_the_pixels() -> None:
@@ -447,7 +496,10 @@ def test_the_smaller_object_has_the_pixels() -> None:
         annotation(2, 1, 7, 5, 5, 10, 10),
         annotation(3, 1, 3, 0, 0, 6, 6),  # of the same class as the first: both keep what they share
     ]
-    found = read(with_coco(held), strict=True)
+    with pytest.raises(FaultyDataError, match="two classes claim the same pixels"):
+        read(with_coco(held), target="masks", leave_out=False)
+    assert "warning" in said(read(with_coco(held), leave_out=False)), "boxes may overlap"
+    found = read(with_coco(held), target="masks")
     large, small, same = found.pictures[0].instances
     assert large.box == (0, 0, 20, 20)
     assert np.array_equal(large.mask, block(0, 0, 20, 20) & ~block(5, 5, 10, 10))
@@ -504,7 +556,7 @@ def test_faults_of_voc_are_named() -> None:
     ):
         assert expected in words
     with pytest.raises(DataError, match="Annotations"):
-        read(files, strict=True)
+        read(files, leave_out=False)
     with pytest.raises(DataError, match=r"no picture that can be used.*not readable XML"):
         read({"Annotations/1.xml": b"<annotation>"})
 
@@ -515,7 +567,7 @@ def test_entities_never_expand() -> None:
     text = f'<!DOCTYPE x [<!ENTITY a0 "ha">{lines}]><annotation><filename>&a11;</filename></annotation>'
     for content in (text.encode(), text.encode("utf-16")):
         with pytest.raises(DataError, match="declares a document type"):
-            read({**voc(), "Annotations/1.xml": content}, strict=True)
+            read({**voc(), "Annotations/1.xml": content}, leave_out=False)
 
 
 def test_masks_of_voc() -> None:
@@ -540,7 +592,7 @@ def test_objects_of_the_same_box_are_numbered_in_the_order_of_the_xml() -> None:
     left, right = DOG & (np.indices(DOG.shape).sum(0) % 2 == 0), DOG & (np.indices(DOG.shape).sum(0) % 2 == 1)
     box = ("dog", 15, 5, 30, 20)
     files = {"Annotations/1.xml": voc_xml("1", box, box), "JPEGImages/1.jpg": photo(1)}
-    found = read({**files, "SegmentationObject/1.png": grey(numbers((1, left), (2, right)))}, strict=True)
+    found = read({**files, "SegmentationObject/1.png": grey(numbers((1, left), (2, right)))}, leave_out=False)
     assert [
         np.array_equal(item.mask, mask)
         for item, mask in zip(found.pictures[0].instances, (left, right), strict=True)
@@ -549,7 +601,7 @@ def test_objects_of_the_same_box_are_numbered_in_the_order_of_the_xml() -> None:
 
 def test_other_xml_and_other_sizes_of_voc() -> None:
     files = {**voc(), "pom.xml": b"<project/>", "more/1.xml": voc_xml("1", ("fox", 1, 1, 5, 5))}
-    assert read(files, strict=True).classes == ["cat", "dog"]
+    assert read(files, leave_out=False).classes == ["cat", "dog"]
     for width, noted in (("0", False), ("-3", True), ("a", True), ("٣٢", True), ("9" * 5000, True)):
         xml = voc_xml("2", ("dog", 0, 0, 8, 9))
         xml = xml.replace(b"<width>32", f"<width>{width}".encode()).replace(b"<height>24", b"<height>0")
@@ -562,7 +614,7 @@ def test_a_class_mask_gives_each_box_its_own_pixels() -> None:
     whole = CAT | DOG | DOG2
     xml = voc_xml("1", ("dog", 2, 3, 10, 12), ("dog", 15, 5, 30, 20), ("fox", 20, 10, 25, 15))
     files = {"Annotations/1.xml": xml, "JPEGImages/1.jpg": photo(1), "classes.txt": b"dog"}
-    found = read({**files, "SegmentationClass/1.png": grey(numbers((1, whole)))}, strict=True)
+    found = read({**files, "SegmentationClass/1.png": grey(numbers((1, whole)))}, leave_out=False)
     first, second, fox = (item.mask for item in found.pictures[0].instances)
     assert np.array_equal(first, CAT)
     assert np.array_equal(second, DOG)
@@ -664,4 +716,4 @@ def test_a_zip_within_is_never_extracted(tmp_path: Path, monkeypatch: pytest.Mon
     folder = on_disk(tmp_path / "set", {**with_coco(coco())})
     (folder / "images" / "1.jpg").unlink()
     (folder / "images" / "1.jpg").symlink_to(outside / "1.jpg")
-    assert "leads out of the folder" in said(read_annotated(folder))
+    assert "leads out of the folder" in said(read_annotated(folder, leave_out=True))

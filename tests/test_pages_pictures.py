@@ -122,6 +122,11 @@ def test_own_annotated_pictures(open_page: AppTest) -> None:
     files["Annotations/7.xml"] = voc_xml("7", ("dog", 2, 3, 12, 14))
     upload(app, "A zip of annotated pictures", ("voc.zip", zipped(files), "application/zip"))
     assert "6 pictures, 1 class" in said(app)
+    assert "cannot be used as it is" in "".join(str(one.value) for one in app.warning)
+    assert "there is no picture of this name" in app.dataframe[0].value["What"][0]
+    assert not html(app)
+    press(app, "Go on without")
+    assert not app.warning
     assert any("Remarks on the files" in one.label for one in app.expander)
     assert html(app).count("alt='JPEGImages/") == 3 + 3 * 3
     assert {one.label for one in app.metric} == {"AP50 after", "AP50 before", "Time to adapt"}
@@ -135,7 +140,7 @@ def test_own_annotated_pictures(open_page: AppTest) -> None:
     # Boxes are no masks: that is said, with what to do.
     upload(app, "A zip of annotated pictures", ("voc.zip", zipped(files), "application/zip"))
     choose(app, what="Paint pixels")
-    assert "has a box but no mask" in said(app)
+    assert "every object has a box but no mask" in said(app)
     upload(app, "A zip of annotated pictures", ("c.zip", zipped(with_coco(coco())), "application/zip"))
     app.number_input(key="pictures-own-shot").set_value(1).run()
     assert not app.exception

@@ -37,8 +37,8 @@ SCORES = {"segmentation": mask_scores, "detection": coco_scores}
 SLOW = ("from-scratch", "pixel-maml")
 """Methods of which a task costs seconds: they are measured on the first tasks of the list alone."""
 SLOW_TASKS = 50
-CHOSEN = "Chosen on the labelled pictures"
-"""What ``adapt`` and the page do unless told otherwise."""
+CHOSEN = "chosen", "Chosen on the labelled pictures"
+"""Name and label of what ``adapt`` and the page do unless told otherwise."""
 FROZEN = "Frozen features"
 """Begins the labels of those baselines that depend on the backbone."""
 
@@ -80,7 +80,7 @@ def run(arguments: argparse.Namespace) -> int:
     baselines = [name for name, *_ in application(arguments.application).baselines]
     for flag, given, of in (
         ("--only", arguments.only or (), list(known)),
-        ("--slow", set(arguments.slow) - set(SLOW), [*known, *baselines]),
+        ("--slow", set(arguments.slow) - set(SLOW), [*known, *baselines, CHOSEN[0]]),
     ):
         if unknown := set(given) - set(of):
             raise ConfigError(
@@ -117,7 +117,8 @@ def run(arguments: argparse.Namespace) -> int:
             held[name] = replace(first, metalearner=learner)
     methods = methods_on(held)
     if not arguments.backbones:
-        methods["chosen"] = Measured(CHOSEN, "metalearner", False, choosing(arguments.application))
+        name, label = CHOSEN
+        methods[name] = Measured(label, "metalearner", False, choosing(arguments.application))
     for place, source in places.items():
         for shape in shapes:
             started = time.monotonic()

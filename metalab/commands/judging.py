@@ -7,7 +7,7 @@ from pathlib import Path
 
 from metalab.commands import AddCommand
 from metalab.commands.own import evaluate_own
-from metalab.commands.shown import bar, print_table
+from metalab.commands.shown import bar, print_table, tell
 from metalab.config import APPLICATIONS, WRITERS
 from metalab.errors import ConfigError
 
@@ -30,6 +30,11 @@ def add_commands(command: AddCommand) -> None:
     evaluate.add_argument("--source", help="another source of tasks, such as digits (default: its own)")
     evaluate.add_argument(
         "--data", type=Path, help="folder, zip, CSV, JSON or .npz (see adapt): everything in it is meta-test"
+    )
+    evaluate.add_argument(
+        "--leave-out",
+        action="store_true",
+        help="of annotated pictures: go on without what cannot be used, instead of stopping",
     )
     evaluate.add_argument("--exclude", action="append", default=[], help="an alphabet to leave out")
     for name in ("way", "shot", "query"):
@@ -67,7 +72,8 @@ def _evaluate(arguments: argparse.Namespace) -> int:
                 fix="Evaluate it alone: the baselines are those of one backbone",
             )
     asked = {name: getattr(arguments, name) for name in ("way", "shot", "query")}
-    config = first.config.replace(**{k: v for k, v in asked.items() if v is not None})
+    given = {k: v for k, v in asked.items() if v is not None}
+    config = first.config.replace(**given, leave_out=arguments.leave_out)
     place = arguments.source
     if arguments.data and place is None and config.application == QUESTIONS:
         place = "answered"
@@ -76,6 +82,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     elif arguments.data and place is None and config.application != IMAGES:
         place = "annotated"
     source = create_test_source(config, place, arguments.data, tuple(arguments.exclude))
+    tell(getattr(source, "notes", ()))
     if arguments.tasks < 2:
         raise ConfigError("an interval needs at least two tasks", where="--tasks")
     learners = {which: trained.metalearner for which, trained in models.items()}

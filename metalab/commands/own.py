@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from metalab.commands import AddCommand
-from metalab.commands.shown import bar, print_table
+from metalab.commands.shown import bar, print_table, tell
 from metalab.config import APPLICATIONS, WRITERS
 from metalab.errors import ConfigError
 
@@ -44,6 +44,11 @@ def add_commands(command: AddCommand) -> None:
         "images (or X) and labels (or y); for masks and boxes COCO, Pascal VOC, or images/ and masks/; for "
         "questions SQuAD's .json, .jsonl, or a .csv with passage, question and answer; for translation "
         "and summarisation .csv, .json or .jsonl with source and target, or document and summary; .tmx, .po",
+    )
+    adapt.add_argument(
+        "--leave-out",
+        action="store_true",
+        help="of images and annotated pictures: go on without what cannot be used, instead of stopping",
     )
     adapt.add_argument("--group", help="of a file of several languages or packages: the one to learn")
     adapt.add_argument("--out", required=True, type=Path, metavar="FILE", help="where the adapted model goes")
@@ -94,24 +99,26 @@ def _adapt(arguments: argparse.Namespace) -> int:
         return _adapt_pictures(arguments)
     if arguments.model != AUTO:
         ready(arguments.model)  # an unknown one is said before anything is read
-    held = require_classes(read_images(arguments.support, strict=True))
+    held = require_classes(read_images(arguments.support, strict=not arguments.leave_out))
     choice = adapt_as_asked(held.images, held.labels, arguments.model)
     model, why = choice.model, f"{choice.model.metalearner.label}: {choice.reason}"
     model.save(arguments.out)
-    for note in held.notes:
-        print(note, file=sys.stderr)
+    tell(held.notes)
     print(f"{arguments.out}: {len(model.classes)} classes from {len(held.labels)} images. {why}")
     return 0
 
 
 def _adapt_pictures(arguments: argparse.Namespace) -> int:
     from metalab.choice import AUTO
+    from metalab.data import TARGETS
     from metalab.data.annotated import read_annotated
+    from metalab.data.labelled import unseen
     from metalab.picture_choice import adapt_best, named
     from metalab.picture_model import adapt_pictures
 
     learner = None if arguments.model == AUTO else _chosen(arguments)
-    held = read_annotated(arguments.support)
+    target = TARGETS[arguments.application]
+    held = read_annotated(arguments.support, target=target, leave_out=arguments.leave_out)
     labelled = [picture for picture in held.pictures if picture.instances]
     if learner is None:
         model, choice = adapt_best(arguments.application, labelled)
@@ -119,9 +126,8 @@ def _adapt_pictures(arguments: argparse.Namespace) -> int:
     else:
         model, why = adapt_pictures(learner, labelled), learner.label
     model.save(arguments.out)
-    for note in held.notes:
-        print(note, file=sys.stderr)
-    print(f"{arguments.out}: {', '.join(model.classes)}, from {len(held.pictures)} pictures. {why}")
+    tell([*held.notes, *unseen(labelled, model.classes, model.size, target)])
+    print(f"{arguments.out}: {', '.join(model.classes)}, from {len(labelled)} pictures. {why}")
     return 0
 
 
@@ -132,8 +138,7 @@ def _adapt_answers(arguments: argparse.Namespace) -> int:
     learner = _chosen(arguments)
     held = read_answered(arguments.support)
     adapt_answers(learner, held.items).save(arguments.out)
-    for note in held.notes:
-        print(note, file=sys.stderr)
+    tell(held.notes)
     print(f"{arguments.out}: from {len(held.items)} answered questions. {learner.label}")
     return 0
 
@@ -146,8 +151,7 @@ def _adapt_texts(arguments: argparse.Namespace) -> int:
     held = read_pairs(arguments.support, arguments.application)
     pairs = held.only(arguments.group)
     adapt_writer(learner, pairs).save(arguments.out)
-    for note in [*held.notes, *cut_notes(learner, pairs, str(arguments.support))]:
-        print(note, file=sys.stderr)
+    tell([*held.notes, *cut_notes(learner, pairs, str(arguments.support))])
     print(f"{arguments.out}: from {len(pairs)} pairs of texts. {learner.label}")
     return 0
 
@@ -285,7 +289,6 @@ def evaluate_own(arguments: argparse.Namespace) -> int:
                 table = item
             else:
                 show(item)
-    for note in table.pop("notes"):
-        print(note, file=sys.stderr)
+    tell(table.pop("notes"))
     print_table(table, arguments)
     return 0

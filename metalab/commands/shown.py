@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
+
+
+def tell(notes: Iterable[object]) -> None:
+    """Print what is to be said of data, a line each, beside the output."""
+    for note in notes:
+        print(note, file=sys.stderr)
 
 
 @contextmanager

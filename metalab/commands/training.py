@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from metalab.commands import AddCommand
-from metalab.commands.shown import bar, show_table
+from metalab.commands.shown import bar, show_table, tell
 from metalab.errors import ConfigError
 
 RUNS_USAGE = "runs [RUN [--stop | --delete | --log]]"
@@ -55,6 +55,12 @@ def _add_config(command: argparse.ArgumentParser, only: tuple[str, ...] = ()) ->
         if name == "options" or (only and group not in only and name not in ("seed", "device")):
             continue
         groups.setdefault(group, command.add_argument_group(group))
+        if field.annotation is bool and not field.default:
+            flag = f"--{name.replace('_', '-')}"
+            groups[group].add_argument(
+                flag, dest=name, action="store_true", default=argparse.SUPPRESS, help=field.description
+            )
+            continue
         choices = _choices(field.annotation)
         given = "" if field.default is None else f" (default: {field.default})"
         groups[group].add_argument(
@@ -108,7 +114,9 @@ def _train(arguments: argparse.Namespace) -> int:
     from metalab.training import preflight
 
     config = _config(arguments)
-    preflight(config, create_source(config))
+    source = create_source(config)
+    tell(getattr(source, "notes", ()))
+    preflight(config, source)
     return _follow(RunStore().create(config, arguments.name))
 
 

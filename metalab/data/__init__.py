@@ -107,7 +107,8 @@ def _annotated(config: Config, test_only: bool, device: torch.device | str) -> T
     from metalab.data.annotated_source import annotated_source
 
     size = None if test_only else config.image_size  # pictures to judge by are resized as those to adapt to
-    return annotated_source(config.data, size, TARGETS[config.application], device, test_only)
+    target = TARGETS[config.application]
+    return annotated_source(config.data, size, target, device, test_only, config.leave_out)
 
 
 def _own_images(config: Config, test_only: bool, device: torch.device | str) -> TaskSource:

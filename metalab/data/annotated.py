@@ -10,17 +10,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-from metalab.data.annotation import Faults, Instance, Listed, Picture, build
+from metalab.data.annotation import Faults, Instance, Listed, Picture, Target, build, without_bare
 from metalab.data.archives import LIMITS, FolderTree, Limits, Log, Note, Tree, ZipTree
 from metalab.data.coco import coco_files, read_coco
 from metalab.data.finding import Files
 from metalab.data.mask_folders import class_numbers, mask_files, read_masks, white_is_object
 from metalab.data.reading import Names, note_alike, where_of
 from metalab.data.voc import CLASSES, read_voc, voc_files
-from metalab.errors import DataError
+from metalab.errors import DataError, FaultyDataError
 
 __all__ = ["AnnotatedSet", "Instance", "Picture", "read_annotated"]
 
+AGREE = (
+    "Correct them, or agree to what is said in brackets: --leave-out, on pages the switch 'Leave out what is "
+    "faulty', in Python leave_out=True"
+)
 LAYOUTS = "Give COCO (a JSON and images/), VOC (Annotations/ and JPEGImages/) or images/ and masks/"
 
 
@@ -30,6 +34,11 @@ class AnnotatedSet:
 
     pictures: list[Picture]
     notes: list[Note] = field(default_factory=list)
+
+    @property
+    def faults(self) -> list[Note]:
+        """What was left out or repaired: whoever brought the data should agree to it."""
+        return [note for note in self.notes if note.action != "warning"]
 
     @property
     def classes(self) -> list[str]:
@@ -46,31 +55,52 @@ class AnnotatedSet:
 
 
 def read_annotated(
-    path: Path | str | BinaryIO, *, limits: Limits = LIMITS, strict: bool = False
+    path: Path | str | BinaryIO,
+    *,
+    target: Target = "boxes",
+    limits: Limits = LIMITS,
+    leave_out: bool = False,
 ) -> AnnotatedSet:
     """Return the annotated pictures of a folder or a zip (also an open one); its layout is recognised.
 
-    Pictures that no annotation file mentions are left out; those that are said to show no object are kept.
-    Images keep no side above ``limits.side`` pixels: boxes and masks are reduced and turned with them. What
-    cannot be used is repaired or left out, with a note; with ``strict`` it raises. Raises
-    :class:`DataError` for an unknown layout, a broken JSON, when no picture is left, or beyond ``limits``:
-    ``bytes_each`` bounds also a JSON, and ``bytes_all`` the bytes read, as well as those of the images and
-    masks kept.
+    ``target`` says what is to be learnt: for "masks", objects of which only a box is known are ignored.
+    With ``leave_out``, what cannot be used is repaired or left out, with a note that names file and field;
+    otherwise :class:`FaultyDataError` names all such places. Pictures that no annotation file mentions are
+    among them; those that are said to show no object are kept. Images keep no side above ``limits.side``
+    pixels: boxes and masks are reduced and turned with them. Always raises :class:`DataError` for an unknown
+    layout, a broken JSON, when no picture is left, or beyond ``limits``: ``bytes_each`` bounds also a JSON,
+    and ``bytes_all`` the bytes read, as well as those of the images and masks kept.
     """
-    log = Log(strict)
+    log = Log()
     tree = _open(path, limits, log)
-    faults = Faults(log)
+    faults = Faults(log, target)
     pictures = _pictures(tree, Names(log), faults)
-    if empty := sum(not picture.instances for picture in pictures):
-        words = "1 picture without an object" if empty == 1 else f"{empty} pictures without an object"
-        log.note(tree.where, words, "warning")
+    if target == "masks":
+        pictures = _masked(pictures, tree.where, faults)
+    for picture in pictures:
+        if not picture.instances:
+            faults.warn(f"{tree.where}: {picture.name}", "a picture without an object")
     faults.close(tree.where)
     if not pictures:
         first = f" ({log.notes[0].where}: {log.notes[0].what})" if log.notes else ""
         raise DataError(f"holds no picture that can be used{first}", where=tree.where, fix=LAYOUTS)
     found = AnnotatedSet(pictures, log.notes)
     note_alike(found.classes, log)
+    if found.faults and not leave_out:
+        raise FaultyDataError(found.faults, where=tree.where, fix=AGREE)
     return found
+
+
+def _masked(pictures: list[Picture], where: str, faults: Faults) -> list[Picture]:
+    """Return ``pictures`` without objects that have no mask; raises :class:`DataError` when none has one."""
+    objects = [one for picture in pictures for one in picture.instances]
+    if objects and all(one.mask is None for one in objects):
+        raise DataError(
+            "every object has a box but no mask",
+            where=where,
+            fix="Segmentation needs masks; use detection for boxes",
+        )
+    return [without_bare(picture, f"{where}: {picture.name}", faults) for picture in pictures]
 
 
 def _open(path: Path | str | BinaryIO, limits: Limits, log: Log) -> Tree:
@@ -133,8 +163,6 @@ def _built(tree: Tree, files: Files, listed: Iterator[Listed], faults: Faults) -
         if max(read, kept) > limits.bytes_all:
             words = f"more than {limits.bytes_all / 1e6:.0f} MB in all"
             raise DataError(words, where=tree.where, fix="Use fewer or smaller pictures")
-    if rest := sum(name not in seen for names in files.by_stem.values() for name in names):
-        words = "1 picture file that no annotation could be used for"
-        words = words if rest == 1 else f"{rest} picture files that no annotation could be used for"
-        faults.log.note(tree.where, words, "skipped")
+    for name in sorted(name for names in files.by_stem.values() for name in names if name not in seen):
+        faults.bad(f"{tree.where}: {name}", "a picture that no annotation could be used for")
     return pictures

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from metalab.data.annotated import Picture, read_annotated
+from metalab.data.archives import Note
 from metalab.data.fitting import fitting_size
 from metalab.data.folder import split_classes
-from metalab.data.labelled import Target, targets
+from metalab.data.labelled import Target, targets, unseen
 from metalab.data.sampling import check_groups, digests
 from metalab.errors import DataError
 from metalab.preparation import resize
@@ -34,7 +35,10 @@ class AnnotatedSource:
         target: Target,
         device: torch.device | str = "cpu",
         test_only: bool = False,
+        notes: Sequence[Note] = (),
     ) -> None:
+        """``notes``: what was said of the data when it was read."""
+        self.notes = list(notes)
         self.size, self.target = size, target
         self._names = sorted({instance.label for picture in pictures for instance in picture.instances})
         self._x = torch.cat([_fitted(picture.image, size) for picture in pictures]).to(device)
@@ -156,17 +160,21 @@ def annotated_source(
     target: Target,
     device: torch.device | str = "cpu",
     test_only: bool = False,
+    leave_out: bool = False,
 ) -> AnnotatedSource:
     """Return the annotated pictures in ``path`` as a source; raises :class:`DataError`.
 
     ``size`` None: the one that fits the typical object (:func:`metalab.data.fitting.fitting_size`).
+    ``leave_out``: go on without what cannot be used, see :func:`read_annotated`.
     """
-    pictures = [picture for picture in read_annotated(path).pictures if picture.instances]
+    held = read_annotated(path, target=target, leave_out=leave_out)
+    pictures = [picture for picture in held.pictures if picture.instances]
     if not pictures:
         raise DataError("no picture shows an object", where=path, fix="Annotate some objects")
     if size is None:
-        size = fitting_size(pictures, {one.label for picture in pictures for one in picture.instances})
-    return AnnotatedSource(pictures, size, target, device, test_only)
+        size = fitting_size(pictures, held.classes)
+    notes = [*held.notes, *unseen(pictures, held.classes, size, target)]
+    return AnnotatedSource(pictures, size, target, device, test_only, notes)
 
 
 def _fitted(image: np.ndarray, size: int) -> Tensor:

@@ -16,6 +16,8 @@ from metalab.data.frames import Box, Frame, alike, frame_of
 from metalab.data.masks import box_around
 from metalab.errors import DataError
 
+Target = Literal["masks", "boxes"]
+"""What is asked of annotated pictures."""
 INSTANCES = 1000  # in one picture; COCO's fullest has 93
 THIN = 0.01  # pixels; a narrower box holds nothing
 SHOWN = 10  # notes about one kind of fault, before the rest is only counted
@@ -77,21 +79,19 @@ class Listed:
 class Faults:
     """Notes of what is wrong with annotations; of each kind only the first few, then how many more.
 
-    When ``log`` is strict, whatever is left out or repaired raises instead.
+    ``target`` is what is asked of the pictures: of boxes alone it does not matter whose a pixel is.
     """
 
-    def __init__(self, log: Log) -> None:
-        self.log = log
+    def __init__(self, log: Log, target: Target = "boxes") -> None:
+        self.log, self.target = log, target
         self.seen: Counter[tuple[str, str]] = Counter()
         self.warned: dict[str, tuple[str, int]] = {}
 
     def bad(
         self, where: str, what: str, detail: object = "", action: Literal["skipped", "repaired"] = "skipped"
     ) -> None:
-        """Note, or when strict raise, a fault: ``what`` is its kind, ``detail`` what differs."""
+        """Note a fault: ``what`` is its kind, ``detail`` what differs."""
         where, words = printable(where), printable(f"{what} {detail}".strip()[:300])
-        if self.log.strict:
-            raise DataError(words, where=where, fix="Correct the annotations")
         self.seen[what, action] += 1
         if self.seen[what, action] <= SHOWN:
             self.log.note(where, words, action)
@@ -99,7 +99,7 @@ class Faults:
     def error(
         self, error: DataError, where: str = "", action: Literal["skipped", "repaired"] = "skipped"
     ) -> None:
-        """Note, or when strict raise, what an exception says; its words are the kind."""
+        """Note what an exception says; its words are the kind."""
         self.bad(error.where or where, error.what, action=action)
 
     def warn(self, where: str, what: str) -> None:
@@ -147,12 +147,34 @@ def build(listed: Listed, content: bytes, limits: Limits, faults: Faults) -> Pic
             if mask is not None:
                 ignore |= mask
             elif box is not None:
-                x1, y1, x2, y2 = box
-                ignore[math.floor(y1) : math.ceil(y2), math.floor(x1) : math.ceil(x2)] = True
+                ignore |= _pixels(box, frame.shape)
         elif box is not None:
             instances.append(Instance(claim.label, box, mask))
     instances = _apart(instances, frame.shape, listed.where, faults)
     return Picture(printable(listed.name), image, instances, ignore if ignore.any() else None)
+
+
+def without_bare(picture: Picture, where: str, faults: Faults) -> Picture:
+    """Return ``picture`` for learning masks: where an object has only a box, nothing is said."""
+    bare = [one for one in picture.instances if one.mask is None]
+    if not bare:
+        return picture
+    ignore = np.zeros(picture.image.shape[:2], bool) if picture.ignore is None else picture.ignore.copy()
+    for one in bare:
+        ignore |= _pixels(one.box, ignore.shape)
+        faults.bad(where, "an object has a box but no mask; its place is ignored:", one.label)
+    masked = [one for one in picture.instances if one.mask is not None]
+    for one in masked:
+        ignore &= ~one.mask
+    return replace(picture, instances=masked, ignore=ignore if ignore.any() else None)
+
+
+def _pixels(box: Box, shape: tuple[int, int]) -> np.ndarray:
+    """Return the pixels that ``box`` touches as a mask bool (H, W)."""
+    x1, y1, x2, y2 = box
+    mask = np.zeros(shape, bool)
+    mask[math.floor(y1) : math.ceil(y2), math.floor(x1) : math.ceil(x2)] = True
+    return mask
 
 
 def _mask(claim: Claim, frame: Frame, faults: Faults) -> np.ndarray | None:
@@ -219,5 +241,9 @@ def _apart(instances: list[Instance], shape: tuple[int, int], where: str, faults
             changed = True
             apart[i] = replace(instance, mask=mask if mask.any() else None)
     if changed:
-        faults.warn(where, "two classes claim the same pixels; the smaller object has them")
+        words = "two classes claim the same pixels; the smaller object has them"
+        if faults.target == "masks":
+            faults.bad(where, words, action="repaired")
+        else:
+            faults.warn(where, words)
     return apart

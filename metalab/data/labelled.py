@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from metalab.data.annotation import Instance, Picture
+from metalab.data.annotation import Instance, Picture, Target
 from metalab.data.annotations_out import IGNORED, class_mask
+from metalab.data.archives import Note
 from metalab.errors import DataError
 from metalab.tasks import Examples
 
-Target = Literal["masks", "boxes"]
 LEAST_SIDE = 1.0
 """Pixels of the resized picture: smaller boxes are not seen."""
 
@@ -62,6 +61,22 @@ def _scaled(picture: Picture, classes: Sequence[str], size: int):
         box = np.array(instance.box) * scale
         if instance.label in classes and min(box[2] - box[0], box[3] - box[1]) >= LEAST_SIDE:
             yield [float(classes.index(instance.label)), *box.tolist()]
+
+
+def unseen(pictures: Sequence[Picture], classes: Sequence[str], size: int, kind: Target) -> list[Note]:
+    """Return a note of each picture whose objects are too small to be seen when it is resized to ``size``."""
+    found = []
+    for picture in pictures:
+        height, width = picture.image.shape[:2]
+        sides = [
+            min((x2 - x1) * size / width, (y2 - y1) * size / height)
+            for x1, y1, x2, y2 in (one.box for one in picture.instances if one.label in classes)
+        ]
+        if small := sum(side < LEAST_SIDE for side in sides):
+            count = "1 object is" if small == 1 else f"{small} objects are"
+            words = f"{count} less than {LEAST_SIDE:g} pixel wide or high in {size}×{size} pixels"
+            found.append(Note(picture.name, words, "skipped" if kind == "boxes" else "warning"))
+    return found
 
 
 def as_picture(name: str, image: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> Picture:

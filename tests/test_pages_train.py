@@ -147,9 +147,9 @@ def test_the_form_has_every_setting(home: Path) -> None:
     app = page("train")
     kinds = (app.number_input, app.toggle, app.selectbox, app.text_input)
     shown = {widget.key for kind in kinds for widget in kind}
-    # data belongs to other sources, options to the method.
+    # data and leave_out belong to other sources, options to the method.
     missing = {name for name in Config.model_fields if f"set-{name}" not in shown}
-    assert missing == {"data", "options"}
+    assert missing == {"data", "leave_out", "options"}
 
 
 @pytest.mark.parametrize("name", ["segmentation", "detection"])
@@ -164,6 +164,7 @@ def test_another_application_begins_a_form_of_its_own(home: Path, name: str) -> 
     assert app.selectbox(key="set-backbone").options == ["pyramid", "photo-pyramid"]
     app.selectbox(key="set-source").set_value("annotated").run()
     assert "needs the path" in words(app, "error")
+    assert app.toggle(key="set-leave_out").value is False
     app.selectbox(key="set-application").set_value("image-classification").run()
     assert not app.error
     assert app.number_input(key="set-way").value == 5

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from metalab.backbones.base import Film, Params
 from metalab.data import TARGETS
 from metalab.data.annotation import Picture
 from metalab.data.fitting import fitting_size
@@ -108,12 +109,32 @@ def tried(learners: Mapping[str, MetaLearner], support: Examples, way: int) -> d
     """
     parts = list(divisions(support, way))
     found = {}
-    for name, learner in learners.items() if parts else ():
+    for name, held in learners.items() if parts else ():
+        learner = _remembering(held)
         scores = [
             float(score(learner.predict(learner.adapt(known, way), kept.x), kept)) for known, kept in parts
         ]
         found[name] = float(np.mean(scores))
     return found
+
+
+def _remembering(learner: MetaLearner) -> MetaLearner:
+    """Return a copy of ``learner`` whose backbone looks at each picture once, in however many divisions."""
+    told, known = copy.deepcopy(learner), {}
+    backbone = told.backbone
+    look, own = backbone.levels, backbone.params()
+
+    def levels(params: Params, x: Tensor, film: Film | None = None) -> tuple[Tensor, Tensor]:
+        if film is not None or any(params[name] is not tensor for name, tensor in own.items()):
+            return look(params, x, film)  # adjusted to a task
+        keys = [picture.cpu().numpy().tobytes() for picture in x]
+        if new := [i for i, key in enumerate(keys) if key not in known]:
+            known.update(zip([keys[i] for i in new], zip(*look(params, x[new]), strict=True), strict=True))
+        fine, coarse = zip(*(known[key] for key in keys), strict=True)
+        return torch.stack(fine), torch.stack(coarse)
+
+    backbone.levels = levels
+    return told
 
 
 def divisions(support: Examples, way: int) -> Iterator[tuple[Examples, Examples]]:

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from metalab import baselines_dense
-from metalab.bench import pictures
+from metalab.bench import adapt, pictures
 from metalab.bench.photo_tasks import MEMBERS, CropSource, LabelledPhoto, StampScenes, labelled_photos
 from metalab.cli import main
 from metalab.data.fitting import OBJECT
@@ -122,6 +122,16 @@ def test_both_backbones_meet_the_same_photographs(capsys: pytest.CaptureFixture[
         assert methods.count("from-scratch") == 1
         assert {"guided-boxes", "guided-boxes-photo", "fine-tuned", "fine-tuned, photo-pyramid"} <= {*methods}
         assert {row["tasks"] for row in table["rows"]} <= {2, TASKS}
+
+
+def test_times_of_adapting_name_every_ready_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(adapt, "PICTURES", (TaskShape(1, 1, 1),))
+    monkeypatch.setattr(adapt, "SIDE", 64)
+    lines = list(adapt.pictures(1))
+    assert [line.split()[0] for line in lines] == [
+        "guided-masks", "guided-masks-photo", "segmentation", "guided-boxes", "guided-boxes-photo", "detection"
+    ]  # fmt: skip
+    assert all("1-way 1-shot, 64 pixels: median 0." in line for line in lines)
 
 
 def test_unknown_backbones_are_named(capsys: pytest.CaptureFixture[str]) -> None:

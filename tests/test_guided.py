@@ -42,6 +42,19 @@ def outputs(made: MetaLearner, one: Task) -> torch.Tensor:
     return made.predict(made.adapt(one.support, one.way), one.query.x)
 
 
+@pytest.mark.parametrize(
+    ("application", "name"), [("segmentation", "guided-masks"), ("detection", "guided-boxes")]
+)
+def test_reading_without_gradients_is_the_same(application: str, name: str) -> None:
+    """Seven classes of boxes pass on more values than the fused kernel takes at once."""
+    made, one = learner(name), task(application, 7)
+    with torch.enable_grad():
+        plain = outputs(made, one)
+    with torch.no_grad():
+        fused = outputs(made, one)
+    torch.testing.assert_close(fused, plain, rtol=1e-9, atol=1e-9)
+
+
 @DENSE
 def test_outputs_loss_and_gradients(application: str, name: str) -> None:
     made, one = learner(name), task(application)

@@ -15,11 +15,15 @@ import metalab
 from metalab import picture_choice
 from metalab.bench.photo_tasks import CropSource, labelled_photos
 from metalab.cli import main
+from metalab.data import TARGETS
 from metalab.data.annotation import Instance, Picture
+from metalab.data.labelled import targets
 from metalab.errors import DataError
+from metalab.metalearners.base import score
 from metalab.metrics import mean_iou
 from metalab.own_pictures import sample_task
 from metalab.picture_choice import adapt_best, candidates, choose, divisions, named, tried
+from metalab.records import examples
 from metalab.tasks import Examples, TaskShape, seeded
 
 
@@ -69,6 +73,37 @@ def test_on_scenes_a_meta_trained_model_wins_and_on_photographs_the_plain_one() 
             for name in ("pixel-lrd2-photo", "guided-masks")
         )
     assert ours > theirs + 0.3
+
+
+@pytest.mark.parametrize("application", ["segmentation", "detection"])
+def test_each_picture_is_looked_at_once_and_scores_stay(application: str) -> None:
+    task = sample_task(application, 2, 2, 2, 1)
+    held = learners(application)
+    backbone = next(iter(held.values())).backbone
+    support = Examples(
+        examples([one.image for one in task.support], backbone),
+        targets(task.support, task.classes, 64, TARGETS[application]),
+    )
+    seen: list[int] = []
+    for learner in held.values():
+        look = learner.backbone.levels
+        learner.backbone.levels = lambda params, x, film=None, look=look: (
+            seen.append(len(x)),
+            look(params, x, film),
+        )[1]
+    with torch.no_grad():
+        by_hand = {
+            name: np.mean(
+                [
+                    float(score(learner.predict(learner.adapt(known, 2), kept.x), kept))
+                    for known, kept in divisions(support, 2)
+                ]
+            )
+            for name, learner in held.items()
+        }
+    seen.clear()
+    assert tried(held, support, 2) == pytest.approx(by_hand, abs=1e-3)
+    assert sum(seen) == len(task.support) * len(held)
 
 
 def pictures() -> list[Picture]:

@@ -8,13 +8,18 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from metalab.data import create_source
+from metalab.data import TARGETS, create_source
 from metalab.data.glyphs import render_glyphs
 from metalab.inspection import inspect_task
+from metalab.own_pictures import sample_task
+from metalab.picture_choice import choose
+from metalab.picture_model import adapt_pictures
 from metalab.shipped import load_trained, shipped
 from metalab.tasks import TaskShape, task_at
 
 SHAPE = TaskShape(5, 5, 15)
+PICTURES, SIDE = (TaskShape(1, 1, 1), TaskShape(1, 5, 1), TaskShape(5, 5, 1)), 128
+"""Of tasks with masks and boxes: their shapes, and the side of a picture in pixels."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,8 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure and print."""
-    for line in adapt(arguments.repeat):
-        print(line, flush=True)
+    for lines in (adapt(arguments.repeat), pictures(arguments.repeat)):
+        for line in lines:
+            print(line, flush=True)
     return 0
 
 
@@ -48,3 +54,31 @@ def adapt(repeat: int = 20) -> Iterator[str]:
     characters = len(render_glyphs().characters)
     seconds = time.perf_counter() - started
     yield f"glyphs    render {characters:,} characters at the very first start: {seconds:.1f} s"
+
+
+def pictures(repeat: int = 20) -> Iterator[str]:
+    """Yield lines of results: seconds to adapt a ready model to labelled pictures and to search one more."""
+    for application in TARGETS:
+        learners = {name: load_trained(name).metalearner for name in shipped(application)}
+        for shape in PICTURES:
+            tasks = [
+                sample_task(application, number, shape.way, shape.shot, 1, SIDE) for number in range(repeat)
+            ]
+            words = f"{shape.way}-way {shape.shot}-shot, {SIDE} pixels"
+            for name, learner in learners.items():
+                times = []
+                for task in tasks:
+                    started = time.perf_counter()
+                    model = adapt_pictures(learner, task.support, task.classes, SIDE)
+                    model.predict([task.query[0].image])
+                    times.append(time.perf_counter() - started)
+                yield (
+                    f"{name:<18} adapt and search one picture, {words}: median {np.median(times):.2f} s, "
+                    f"slowest {max(times):.2f} s, first {times[0]:.2f} s, {repeat} tasks"
+                )
+            times = []
+            for task in tasks:
+                started = time.perf_counter()
+                choose(application, task.support, task.classes, SIDE)
+                times.append(time.perf_counter() - started)
+            yield f"{application:<18} choose among the ready models, {words}: median {np.median(times):.2f} s"

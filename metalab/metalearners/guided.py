@@ -116,7 +116,8 @@ class Guided(MetaLearner):
 
     def _read(self, state: State, level: Tensor) -> Tensor:
         """Return the values that each place reads from the support set: (n, heads, values, h, w)."""
-        if torch.jit.is_tracing():  # an export takes any number of pictures
+        if torch.jit.is_tracing() or not torch.is_grad_enabled():
+            # An export takes any number of pictures; without a gradient no weights are held.
             return self._attend(state, level)
         each = level.shape[2] * level.shape[3] * state["keys"].shape[1]
         read = [self._attend(state, part) for part in level.split(max(1, AT_ONCE // each))]
@@ -125,9 +126,24 @@ class Guided(MetaLearner):
     def _attend(self, state: State, level: Tensor) -> Tensor:
         n, _, height, width = level.shape
         sharpness = self.log_sharpness.exp()[:, None, None]
-        likeness = (self._keys(level) * sharpness) @ state["keys"].transpose(1, 2)
-        weights = likeness.softmax(-1)
-        return (weights @ state["values"]).view(HEADS, n, height, width, -1).permute(1, 0, 4, 2, 3)
+        asked, keys, values = self._keys(level) * sharpness, state["keys"], state["values"]
+        if torch.jit.is_tracing() or torch.is_grad_enabled():
+            read = (asked @ keys.transpose(1, 2)).softmax(-1) @ values
+        else:
+            read = _read_at_once(asked, keys, values)
+        return read.view(HEADS, n, height, width, -1).permute(1, 0, 4, 2, 3)
+
+
+def _read_at_once(asked: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+    """Return softmax(asked keys') values: (heads, places, k) of (heads, places, 32), (heads, pixels, 32) and
+    (pixels, k). The fused kernel, three times as fast, wants values as wide as keys, and whole rows."""
+    width = values.shape[1]
+    asked, keys, values = asked[None].contiguous(), keys[None].contiguous(), F.pad(values, (0, -width % KEY))
+    parts = [
+        F.scaled_dot_product_attention(asked, keys, part.contiguous().expand(1, HEADS, -1, -1), scale=1.0)[0]
+        for part in values.split(KEY, 1)
+    ]
+    return torch.cat(parts, -1)[..., :width]
 
 
 class GuidedMasks(Guided):

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Locator, Page
 
 ROOT = Path(__file__).parents[1]
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -83,6 +83,15 @@ def settled(page: Page) -> None:
     page.locator(".stApp[data-test-script-state=notRunning]").wait_for()
     page.wait_for_timeout(300)
     page.locator(".stApp[data-test-script-state=notRunning]").wait_for()
+
+
+def still(page: Page, thing: Locator) -> dict[str, float]:
+    """Wait until ``thing`` keeps its place for a moment, and return that place."""
+    box = None
+    while (now := thing.bounding_box()) is None or now != box:
+        box = now
+        page.wait_for_timeout(250)
+    return now
 
 
 def no_error(page: Page) -> None:

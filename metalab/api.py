@@ -15,7 +15,7 @@ from metalab.adaptation import AdaptedModel, label_list
 from metalab.adaptation import adapt as adapt_to
 from metalab.backbones import Backbone, create_backbone, seeded_initialisation
 from metalab.config import WRITERS, Config
-from metalab.data import create_source
+from metalab.data import TARGETS, create_source
 from metalab.errors import ConfigError, DataError
 from metalab.execution import choose_device
 from metalab.metalearners import MetaLearner, check_options, get_metalearner
@@ -140,14 +140,23 @@ def task_learning(
     return TaskResult(predictions, probabilities, accuracy, model)
 
 
-def adapt(application: str, data: Any, labels: Any) -> AdaptedModel | AnswerModel | WrittenModel:
+def adapt(
+    application: str, data: Any, labels: Any
+) -> AdaptedModel | AnswerModel | PictureModel | WrittenModel:
     """Adapt the ready model of ``application`` to a few labelled examples: nothing is meta-trained.
 
     image-classification: ``data`` is an array of images, a list of images of different sizes, or of paths.
     question-answering: lists of (passage, question) and of answers. translation and summarisation: lists of
-    texts and of what is to be written for them. Raises :class:`ConfigError` for another
-    application, and :class:`DataError`.
+    texts and of what is to be written for them. segmentation and detection: lists of images and of masks or
+    boxes, as :func:`task_learning` takes them. Raises :class:`ConfigError` for another application, and
+    :class:`DataError`.
     """
+    if application in TARGETS:
+        from metalab.data.labelled_arrays import labelled_arrays
+        from metalab.picture_choice import adapt_best as adapt_suited
+
+        pictures = labelled_arrays(data, labels, TARGETS[application], "labels")
+        return adapt_suited(application, pictures)[0]
     if application == "question-answering":
         from metalab.answer_model import adapt_answers, answered
         from metalab.shipped import load_trained, shipped
@@ -163,7 +172,8 @@ def adapt(application: str, data: Any, labels: Any) -> AdaptedModel | AnswerMode
         raise ConfigError(
             f"unknown application {application!r}",
             where="application",
-            fix="Use image-classification, question-answering, translation or summarisation",
+            fix="Use image-classification, segmentation, detection, question-answering, translation or "
+            "summarisation",
         )
     from metalab.choice import adapt_best
     from metalab.data.reading import read_image

@@ -21,6 +21,7 @@ from metalab.data.annotation import Instance, Picture
 from metalab.data.annotations_out import class_mask, mask_png, to_coco
 from metalab.data.fitting import fitting_size
 from metalab.data.labelled import as_picture, targets
+from metalab.data.labelled_arrays import coloured, labelled_arrays
 from metalab.errors import CheckpointError, DataError
 from metalab.metalearners import MetaLearner, State
 from metalab.metalearners.base import score
@@ -203,12 +204,6 @@ def mask_file(prediction: Prediction, classes: Sequence[str]) -> bytes:
     return mask_png(prediction.class_mask(classes), classes)
 
 
-def coloured(image: np.ndarray) -> np.ndarray:
-    """Return an image (H, W) or (H, W, C) uint8 with three channels."""
-    plain = image if image.ndim == 3 else image[..., None]
-    return np.ascontiguousarray(np.broadcast_to(plain[..., :3], (*plain.shape[:2], 3)))
-
-
 def picture_task_learning(
     metalearner: MetaLearner, train_data: Any, train_labels: Any, test_data: Any, test_labels: Any = None
 ) -> TaskResult:
@@ -219,34 +214,11 @@ def picture_task_learning(
     from metalab.api import TaskResult
 
     kind = TARGETS[metalearner.application]
-    model = adapt_pictures(metalearner, _pictures(train_data, train_labels, kind, "train_labels"))
+    model = adapt_pictures(metalearner, labelled_arrays(train_data, train_labels, kind, "train_labels"))
     predictions, accuracy = model.predict(list(test_data)), None
     if test_labels is not None:
-        truth = targets(
-            _pictures(test_data, test_labels, kind, "test_labels"), model.classes, model.size, kind
-        )
+        shown = labelled_arrays(test_data, test_labels, kind, "test_labels")
+        truth = targets(shown, model.classes, model.size, kind)
         outputs = torch.cat([model.outputs([image]) for image in test_data])
         accuracy = float(score(outputs, Examples(outputs, truth.to(outputs.device))))
     return TaskResult(predictions, [one.scores for one in predictions], accuracy, model)
-
-
-def _pictures(images: Any, labels: Any, kind: str, where: str) -> list[Picture]:
-    """Return images with masks of class numbers, or boxes (k, 5), as pictures."""
-    if len(images) != len(labels):
-        raise DataError(f"{len(images)} pictures but {len(labels)} labels", where=where)
-    found = []
-    for number, (image, held) in enumerate(zip(images, labels, strict=True)):
-        values, place = np.asarray(held), f"{where}[{number}]"
-        if kind == "masks":
-            if values.shape != np.asarray(image).shape[:2]:
-                raise DataError(f"a mask of {values.shape}, the picture is {image.shape[:2]}", where=place)
-            classes = [str(value) for value in range(1, int(values.max()) + 1)]
-            found.append(as_picture(f"picture {number + 1}", coloured(image), values, classes))
-            continue
-        if values.size and (values.ndim != 2 or values.shape[1] != 5):
-            raise DataError(
-                f"boxes of shape {values.shape}", where=place, fix="Give (k, 5): class, x1, y1, x2, y2"
-            )
-        boxes = [Instance(str(int(row[0])), tuple(map(float, row[1:]))) for row in values.reshape(-1, 5)]
-        found.append(Picture(f"picture {number + 1}", coloured(image), boxes))
-    return found

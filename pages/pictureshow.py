@@ -56,7 +56,8 @@ def cards(rows: Sequence[Sequence[Cell]], classes: Sequence[str], key: str) -> N
     body = "".join(f"<div class='ml-card'>{''.join(_figure(c, classes) for c in row)}</div>" for row in shown)
     beside = max((len(row) for row in shown), default=1)
     least = beside * (WIDTH if beside > 2 or len(shown) > MOST else WIDER)  # three fit a phone
-    columns = f"grid-template-columns: repeat(auto-fit, minmax(min(100%, {least}px), 1fr))"
+    share = 45 if beside == 1 else 100  # of single ones, two
+    columns = f"grid-template-columns: repeat(auto-fit, minmax(min({share}%, {least}px), 1fr))"
     st.html(f"{STYLE}<div class='ml-cards' style='{columns}'>{body}</div>")
 
 

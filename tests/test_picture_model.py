@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,9 +21,10 @@ from metalab.data import create_source, create_test_source
 from metalab.data.annotated import read_annotated
 from metalab.data.annotation import Instance, Picture
 from metalab.data.fitting import SIZE, fitting_size
+from metalab.data.labelled_arrays import labelled_arrays
 from metalab.errors import DataError
 from metalab.picture_model import PictureModel, adapt_pictures, coco_results, mask_file
-from metalab.shipped import load_trained
+from metalab.shipped import load_trained, shipped
 from metalab.tasks import TaskShape
 
 
@@ -119,6 +121,58 @@ def test_task_learning_of_boxes() -> None:
     assert 0 <= result.accuracy <= 1
     with pytest.raises(DataError, match="class, x1, y1, x2, y2"):
         metalab.task_learning(learner, images[:1], [[[1, 2, 3]]], images[1:])
+
+
+@pytest.mark.parametrize(
+    ("box", "said"),
+    [
+        ((0, 10, 10, 10, 40), "without area"),
+        ((0, 40, 10, 10, 40), "without area"),
+        ((0, np.nan, 10, 30, 40), "without area"),
+        ((0, 90, 10, 140, 40), "leaves the picture"),
+        ((0, 300, 10, 340, 40), "leaves the picture"),
+        ((-1, 10, 10, 30, 40), "class number"),
+        ((0.5, 10, 10, 30, 40), "class number"),
+    ],
+)
+def test_wrong_boxes_are_named(box: tuple[float, ...], said: str) -> None:
+    good = (0, 5, 10, 35, 40)
+    labelled_arrays([picture(5).image], [[good]], "boxes", "labels")
+    with pytest.raises(DataError, match=said) as error:
+        labelled_arrays([picture(5).image] * 2, [[good], [good, box]], "boxes", "labels")
+    assert error.value.where.startswith("labels[1]")
+
+
+def test_rounding_may_lead_a_box_out_by_less_than_a_pixel() -> None:
+    image = picture(5).image
+    box = (0, -0.4, 10, image.shape[1] + 0.6, 40)
+    (found,) = labelled_arrays([image], [[box]], "boxes", "labels")
+    assert found.instances[0].box == (0, 10, image.shape[1], 40)
+
+
+@pytest.mark.parametrize("change", [lambda m: m - 1, lambda m: m + 0.5, lambda m: m * np.nan, lambda m: "x"])
+def test_wrong_masks_are_named(change: Callable[[np.ndarray], object]) -> None:
+    image, mask = picture(5).image, picture(5).instances[0].mask.astype(float)
+    (found,) = labelled_arrays([image], [7 * mask], "masks", "labels")
+    assert [one.label for one in found.instances] == ["7"]
+    assert np.array_equal(found.instances[0].mask, mask > 0)
+    with pytest.raises(DataError) as error:
+        labelled_arrays([image, image], [mask, change(mask)], "masks", "labels")
+    assert error.value.where == "labels[1]"
+
+
+@pytest.mark.parametrize("image", [np.zeros((0, 5, 3), np.uint8), np.zeros(5), "x", np.zeros((4, 4, 2))])
+def test_what_is_no_image_is_named(image: object) -> None:
+    with pytest.raises(DataError, match="image 0 of labels"):
+        labelled_arrays([image], [[(0, 1, 1, 3, 3)]], "boxes", "labels")
+    with pytest.raises(DataError, match="no list"):
+        labelled_arrays([picture(5).image], None, "boxes", "labels")
+
+
+@pytest.mark.skipif(not shipped("detection"), reason="no model is shipped")
+def test_adapt_takes_pictures() -> None:
+    model = metalab.adapt("detection", [picture(5).image], [[(3, 5, 10, 35, 40)]])
+    assert (model.application, model.classes) == ("detection", ["3"])
 
 
 @pytest.mark.parametrize(

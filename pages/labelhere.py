@@ -20,7 +20,7 @@ SAMPLE = 7  # number of a task of embedded scenes
 HOW = {
     "masks": "Paint over each object with the brush. Rough is fine; what you leave bare is background.",
     "boxes": "Drag a box around each object, from one corner to the opposite one. Drag a box to move it, a "
-    "corner of it to resize it.",
+    "corner of it to resize it. Box every one on a picture: what has no box is taken for background.",
 }
 
 

@@ -655,7 +655,7 @@ def test_faults_of_masks_are_named() -> None:
         "masks/9.png: a mask without a picture",
         "masks/3.png: not a readable PNG mask",
         "masks/4.png: a mask of colours",
-        "images/5.jpg: is 32×24 pixels, its annotations say 90×9",
+        "images/5.jpg (masks/5.png): is 32×24 pixels, its annotations say 90×9",
         "is 32×24 pixels, its annotations say 64×48; they are scaled",
     ):
         assert expected in words

@@ -113,7 +113,7 @@ def read_masks(
     for picture, held in masks.items():
         where = f"{tree.where}: {printable(picture)}"
         claims: list[Claim] = []
-        size, total = None, 0
+        size, total, sized = None, 0, ""
         for label, name in held:
             at = f"{tree.where}: {printable(name)}"
             try:
@@ -125,13 +125,14 @@ def read_masks(
             except DataError as error:
                 faults.error(error)
                 continue
-            size = size or (values.shape[1], values.shape[0])
+            if size is None:
+                size, sized = (values.shape[1], values.shape[0]), printable(name)
             if label is None:
                 claims += _of_numbers(values, at, numbers, faults)
             elif (mask := _binary(values, at, faults)).any():
                 claims.append(_claim(mask, True, at, names.clean(label, at)))
         if size is not None:  # else no mask of it could be read, as was noted
-            yield Listed(picture, where, size, claims)
+            yield Listed(picture, f"{where} ({sized})", size, claims)
 
 
 def _of_numbers(values: np.ndarray, at: str, numbers: dict[int, str], faults: Faults) -> Iterator[Claim]:

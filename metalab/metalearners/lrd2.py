@@ -46,6 +46,8 @@ class LRD2(MetaLearner):
         def one_class(y: Tensor) -> Tensor:
             return logistic(x, y, weights, strength, self.options.newton_steps)
 
+        if len(x) > x.shape[1]:  # pixels: one product of matrices a class is four times as fast as a batch
+            return {"weight": torch.stack([one_class(y) for y in labels.t()], 1)}
         return {"weight": vmap(one_class, in_dims=1, out_dims=1)(labels)}
 
     def classify(self, state: State, features: Tensor) -> Tensor:

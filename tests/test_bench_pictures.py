@@ -138,6 +138,12 @@ def test_unknown_backbones_are_named(capsys: pytest.CaptureFixture[str]) -> None
     assert "photo-pyramid" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("place", [["--photos"], ["--stamps", "nowhere"]])
+def test_photographs_are_all_held_out(place: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "pictures", "segmentation", *EVERY, "1-1", "--validation", *place]) == 2
+    assert "all held out" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("target", ["masks", "boxes"])
 def test_support_and_query_are_of_different_halves_of_a_photograph(target: str) -> None:
     """Every pixel tells where it lies: no two halves share one."""

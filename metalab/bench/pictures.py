@@ -90,6 +90,8 @@ def run(arguments: argparse.Namespace) -> int:
     tasks = TASKS[arguments.application] if arguments.tasks is None else arguments.tasks
     if min(tasks, arguments.slow_tasks) < 2:
         raise ConfigError("an interval needs at least two tasks", where="--tasks, --slow-tasks")
+    if arguments.validation and (arguments.stamps or arguments.photos):
+        raise ConfigError("photographs are all held out", where="--validation", fix="Leave one of them away")
     names = arguments.only or [name for name in known if name not in SLOW]
     known_backbones = application(arguments.application).backbones
     if unknown := set(arguments.backbones or ()) - set(known_backbones):

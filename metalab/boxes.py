@@ -11,8 +11,9 @@ STRIDE = 4
 """Pixels between places."""
 CORE = 0.3
 """A place belongs to a box if it lies within this share of the box's half sides around its centre."""
-CANDIDATES, KEPT = 100, 30
-"""Boxes of a picture and class before and after suppression, at most."""
+CANDIDATES, KEPT = 1000, 100
+"""Boxes of a picture and class before and after suppression, at most: as many as COCO counts. Several places
+see the same object, so that ten times as many are needed where a picture is full of them."""
 LEAST_SCORE, OVERLAP = 0.02, 0.3
 """Boxes below this score are dropped, and those that overlap a better one of their class by more.
 

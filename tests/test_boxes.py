@@ -15,9 +15,9 @@ BOXES = torch.tensor(
 )
 
 
-def perfect(boxes: torch.Tensor, way: int = 2) -> torch.Tensor:
-    """Return outputs (n, way, 5, 16, 16) that say exactly what ``boxes`` are."""
-    inside, core, sides = box_targets(boxes, way, 16, 16)
+def perfect(boxes: torch.Tensor, way: int = 2, side: int = 16) -> torch.Tensor:
+    """Return outputs (n, way, 5, side, side) that say exactly what ``boxes`` are."""
+    inside, core, sides = box_targets(boxes, way, side, side)
     score = torch.where(core, 6.0 + inside, -8.0)
     return torch.cat([score[:, :, None], sides.clamp(min=0.01).log()], 2)
 
@@ -30,6 +30,13 @@ def test_decoding_undoes_the_targets() -> None:
         for number, *box in wanted.tolist():
             mine = got.boxes[got.classes == int(number)]
             torch.testing.assert_close(mine[0], torch.tensor(box), atol=1e-3, rtol=1e-4)
+
+
+def test_a_picture_full_of_objects_is_found_whole() -> None:
+    corners = [[0.0, x, y, x + 16, y + 16] for x in range(2, 160, 20) for y in range(2, 160, 20)]
+    (found,) = decode_boxes(perfect(torch.tensor([corners]), 1, 40))
+    sure = found.boxes[found.scores > 0.5].round()
+    assert sorted(sure.tolist()) == sorted(box[1:] for box in corners)
 
 
 def test_a_small_box_still_has_a_place() -> None:

@@ -34,7 +34,7 @@ def console(page: Page) -> Iterator[list[str]]:
 def draw(page: Page, pad: Locator, *strokes: list[tuple[float, float]]) -> None:
     """Draw strokes, points in 0..1, on a pad with the mouse."""
     pad.scroll_into_view_if_needed()
-    box = pad.bounding_box()
+    box = still(page, pad)
     for stroke in strokes:
         drag(page, box, stroke)
 

@@ -6,7 +6,7 @@ import io
 
 import numpy as np
 import pytest
-from browser import MARKS, drag, no_error, settled, shoot
+from browser import MARKS, drag, no_error, settled, shoot, still
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
@@ -77,7 +77,7 @@ def test_from_sample_to_prediction(address: str, page: Page, size: dict[str, int
     settled(page)
     expect(page.get_by_role("button", name="Adapt to these labels")).to_be_disabled()
     canvas.scroll_into_view_if_needed()
-    drag(page, canvas.bounding_box(), [(0.12, 0.24), (0.3, 0.5), (0.51, 0.76)])
+    drag(page, still(page, canvas), [(0.12, 0.24), (0.3, 0.5), (0.51, 0.76)])
     expect(page.get_by_text("Boxes on this picture: 1 × object")).to_be_visible()
     expect(page.get_by_text("1 of 2 pictures labelled")).to_be_visible()
     press(page, "Adapt to these labels")
@@ -159,8 +159,7 @@ def test_boxes_are_moved_resized_and_taken_away(address: str, page: Page) -> Non
     press(page, "Draw boxes")
     canvas = picture_to_label(page)
     canvas.scroll_into_view_if_needed()
-    place = canvas.bounding_box()
-    assert place is not None
+    place = still(page, canvas)
 
     def box(number: int) -> list[float]:
         drawn = "root => root.held.drawn[root.held.shown].boxes"
@@ -187,7 +186,7 @@ def test_boxes_are_moved_resized_and_taken_away(address: str, page: Page) -> Non
     assert min(box(0)) == pytest.approx(0.1, abs=0.01), "the chosen one is gone, not the other"
     page.keyboard.press("Control+z")
     expect(page.get_by_text("Boxes on this picture: 2 × object")).to_be_visible()
-    place = canvas.bounding_box()  # the page may have scrolled meanwhile
+    place = still(page, canvas)  # the page may have scrolled meanwhile
     drag(page, place, [(0.3, 0.3), (0.3, 0.3)])
     away.click()
     expect(page.get_by_text("Boxes on this picture: 1 × object")).to_be_visible()

@@ -16,6 +16,8 @@ Application = Literal[
     "summarisation",
     "translation",
     "question-answering",
+    "product-recommendation",
+    "ad-recommendation",
 ]
 APPLICATIONS: tuple[str, ...] = get_args(Application)
 """The applications by name, in the order of lists."""
@@ -51,6 +53,12 @@ class Config(BaseModel):
         "docstrings",
         "catalogues",
         "pairs",
+        "shop",
+        "movielens",
+        "ratings",
+        "campaigns",
+        "movielens-clicks",
+        "clicks",
     ] = _field(
         "glyphs",
         "Task",
@@ -59,13 +67,15 @@ class Config(BaseModel):
         "images. Masks and boxes: composed scenes, own annotated pictures (COCO, Pascal VOC, PNG masks). "
         "Questions: documentation of installed packages, stories, own answered questions (test only). Texts: "
         "docstrings and their summaries, catalogues of interface phrases and names, own pairs of texts "
-        "(test only).",
+        "(test only). Ratings: a made-up shop, MovieLens-100k where it is at hand, own ratings. Clicks: made-up "
+        "campaigns, films of MovieLens in the place of advertisements, own impressions.",
     )
     data: Path | None = _field(
         None,
         "Task",
         "Data path",
-        "Folder or zip of the data; needed by omniglot, image-folder, annotated, answered and pairs.",
+        "Folder, zip or file of the data; needed by omniglot, image-folder, annotated, answered, pairs, ratings "
+        "and clicks.",
     )
     leave_out: bool = _field(
         False,
@@ -80,9 +90,9 @@ class Config(BaseModel):
         "within: all classes of a task come from one alphabet (hard); mixed: from any alphabet of the split.",
     )
     way: int = _field(5, "Task", "Way", "Number of classes in a task.", ge=1, le=200)
-    shot: int = _field(1, "Task", "Shot", "Labelled support examples per class.", ge=1, le=100)
+    shot: int = _field(1, "Task", "Shot", "Labelled support examples per class.", ge=1, le=1000)
     query: int = _field(
-        15, "Task", "Query", "Query examples per class, on which adaptation is judged.", ge=1, le=100
+        15, "Task", "Query", "Query examples per class, on which adaptation is judged.", ge=1, le=1000
     )
     rotations: bool = _field(
         True,
@@ -105,7 +115,16 @@ class Config(BaseModel):
     )
 
     backbone: Literal[
-        "conv4", "resnet12", "photo", "pyramid", "photo-pyramid", "reader", "translator", "summariser"
+        "conv4",
+        "resnet12",
+        "photo",
+        "pyramid",
+        "photo-pyramid",
+        "reader",
+        "translator",
+        "summariser",
+        "products",
+        "adverts",
     ] = _field(
         "conv4",
         "Backbone",
@@ -113,7 +132,8 @@ class Config(BaseModel):
         "The shared feature extractor, pre-trained before meta-learning. photo: EfficientNet-Lite0 with "
         "ImageNet weights, for colour photos. pyramid: a feature pyramid, for masks and boxes; "
         "photo-pyramid: one on EfficientNet-Lite0, for masks and boxes of photos. reader: convolutions and "
-        "attention over words, for text. translator, summariser: read and write texts.",
+        "attention over words, for text. translator, summariser: read and write texts. products, adverts: codes "
+        "and features of what is rated, or of who sees an advertisement.",
     )
     width: int = _field(
         64, "Backbone", "Width", "Channels of the first block.", advanced=True, ge=4, le=512, multiple_of=4
@@ -236,7 +256,7 @@ class Config(BaseModel):
         if self.way < suits.least_way:
             raise ValueError(f"way: {suits.name} needs at least {suits.least_way} classes")
         if (
-            self.source in ("omniglot", "image-folder", "annotated", "answered", "pairs")
+            self.source in ("omniglot", "image-folder", "annotated", "answered", "pairs", "ratings", "clicks")
             and self.data is None
         ):
             raise ValueError(f"data: source {self.source!r} needs the path of a folder, zip or file")

@@ -33,7 +33,6 @@ from torch import Tensor
 from metalab.errors import ConfigError
 from metalab.graphs import Graph
 from metalab.metalearners import MetaLearner
-from metalab.metalearners.base import score
 from metalab.tasks import Task, TaskBatch
 from metalab.threads import cores
 from metalab.tracing import Replay, Result, batch_gradient, shape_of, task_gradient, vmapped
@@ -156,7 +155,9 @@ class Runner:
 
         def one(task: Task) -> Tensor:
             with torch.no_grad():  # a thread has a mode of its own
-                return score(metalearner.trial(task.support, task.query, task.way), task.query)
+                return metalearner.score(
+                    metalearner.trial(task.support, task.query, task.way), task.query
+                )
 
         if self.resolve(metalearner) in BATCHED:
 

@@ -2,7 +2,8 @@
 
 As in Meta-Baseline (Chen et al. 2021, section 3.1) and RFS (Tian et al. 2020, equation 3). Backbones for
 pixels classify pixels, the ground being one class more; readers say of each token what it is to every kind of
-question; writers write (:mod:`metalab.writer_pretraining`).
+question; writers write (:mod:`metalab.writer_pretraining`); what is rated or clicked is factorised
+(:mod:`metalab.event_pretraining`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 from metalab.backbones import (
     Backbone,
     EfficientNet,
+    Entities,
     PixelBackbone,
     Reader,
     Writer,
@@ -30,6 +32,7 @@ from metalab.config import Config
 from metalab.data.questions import LABELS
 from metalab.descent import descend
 from metalab.errors import CheckpointError
+from metalab.event_pretraining import pretrain_entities
 from metalab.progress import Progress
 from metalab.tasks import TaskSource, seeded
 from metalab.writer_pretraining import pretrain_writer
@@ -47,9 +50,9 @@ RATE, WARM = 3e-3, 50
 def input_statistics(backbone: Backbone, source: TaskSource, seed: int) -> None:
     """Measure mean and deviation of meta-train images (1,024 of them) into the backbone.
 
-    Text has none, and a network with ImageNet weights brings its own.
+    Text and events have none, and a network with ImageNet weights brings its own.
     """
-    if isinstance(backbone, Reader | Writer | EfficientNet):
+    if isinstance(backbone, Reader | Writer | EfficientNet | Entities):
         return
     images, _ = source.labelled_batch(1024, seeded(backbone.input_mean.device, seed, "statistics"))
     backbone.input_mean.copy_(images.mean((0, 2, 3)))
@@ -63,6 +66,9 @@ def pretrain(backbone: Backbone, source: TaskSource, config: Config) -> Iterator
     """
     if isinstance(backbone, Writer):
         yield from pretrain_writer(backbone, source, config)
+        return
+    if isinstance(backbone, Entities):
+        yield from pretrain_entities(backbone, source, config)
         return
     device = backbone.input_mean.device
     input_statistics(backbone, source, config.seed)
@@ -174,6 +180,8 @@ def ready_backbone(config: Config) -> Backbone | None:
     if isinstance(backbone, PixelBackbone):
         backbone.size = config.image_size  # it takes any
     held = describe(backbone)
+    if isinstance(backbone, Entities) and (backbone.catalogue == config.source or config.pretrained != "auto"):
+        asked = {**held, "width": config.width}  # what it holds of entities is its source's affair
     if held == asked:
         return backbone
     if config.pretrained == "auto":

@@ -8,7 +8,7 @@ so its numbers are those of the ordinary run, bit for bit (``tests/test_executio
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -17,13 +17,20 @@ from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from metalab.metalearners.base import score
 from metalab.tasks import Examples, Task, TaskBatch
 
-Forward = Callable[[Examples, Examples, int], tuple[Tensor, Tensor]]
-"""(support, query, way) → meta-loss and outputs of one task: a meta-learner, or a stand-in for it."""
+
+
+class Forward(Protocol):
+    """A meta-learner, or a stand-in for it: (support, query, way) → meta-loss and outputs of one task."""
+
+    score: Callable[[Tensor, Examples], Tensor]
+
+    def __call__(self, support: Examples, query: Examples, way: int) -> tuple[Tensor, Tensor]: ...
+
+
 Result = tuple[Tensor, Tensor, list[Tensor]]
-"""Mean loss, mean score (:func:`metalab.metalearners.base.score`), gradients of the mean loss."""
+"""Mean loss, mean score (:meth:`metalab.metalearners.MetaLearner.score`), gradients of the mean loss."""
 LONGEST = 10_000
 """Operations in a recording at most: recording takes about a millisecond for each."""
 
@@ -31,7 +38,7 @@ LONGEST = 10_000
 def task_gradient(forward: Forward, task: Task, parameters: list[Tensor]) -> Result:
     """Return loss, score and gradients for ``parameters`` of one task."""
     loss, outputs = forward(task.support, task.query, task.way)
-    return loss.detach(), score(outputs.detach(), task.query), _gradients(loss, parameters)
+    return loss.detach(), forward.score(outputs.detach(), task.query), _gradients(loss, parameters)
 
 
 def batch_gradient(forward: Forward, batch: TaskBatch, parameters: list[Tensor]) -> Result:
@@ -47,7 +54,7 @@ def vmapped(forward: Forward, batch: TaskBatch) -> tuple[Tensor, Tensor]:
     def one(*tensors: Tensor) -> tuple[Tensor, Tensor]:
         support, query = with_tensors(batch, tensors)
         loss, outputs = forward(support, query, batch.way)
-        return loss, score(outputs, query)
+        return loss, forward.score(outputs, query)
 
     return vmap(one)(*tensors_of(batch))
 
@@ -75,11 +82,8 @@ class Replay:
             leaves = [values[place].requires_grad_() for place in places]
             stand_in = dict(zip(state, values, strict=True))
 
-            def forward(support: Examples, query: Examples, way: int) -> tuple[Tensor, Tensor]:
-                return functional_call(metalearner, stand_in, (support, query, way))
-
             with _Limit():
-                return gradient(forward, type(task)(*with_tensors(task, tensors), task.way), leaves)
+                return gradient(_StandIn(metalearner, stand_in), type(task)(*with_tensors(task, tensors), task.way), leaves)
 
         self._graph = _simplified(make_fx(flat)(self._state(), tensors_of(task)))
 
@@ -90,6 +94,17 @@ class Replay:
         """Return the meta-gradient of ``task`` under the meta-learner's present parameters and buffers."""
         with torch.no_grad():  # a thread has a mode of its own
             return self._graph(self._state(), tensors_of(task))
+
+
+class _StandIn:
+    """A meta-learner with other tensors in the place of its own."""
+
+    def __init__(self, metalearner: nn.Module, tensors: dict[str, Tensor]) -> None:
+        self._metalearner, self._tensors = metalearner, tensors
+        self.score = metalearner.score
+
+    def __call__(self, support: Examples, query: Examples, way: int) -> tuple[Tensor, Tensor]:
+        return functional_call(self._metalearner, self._tensors, (support, query, way))
 
 
 class _Limit(TorchDispatchMode):

@@ -9,6 +9,7 @@ import torch
 from metalab.backbones.base import Backbone, is_frozen, seeded_initialisation
 from metalab.backbones.conv4 import Conv4
 from metalab.backbones.efficientnet import EfficientNet
+from metalab.backbones.entities import Adverts, Entities, Products
 from metalab.backbones.frozen import Frozen
 from metalab.backbones.local import Local
 from metalab.backbones.mlp import MLP
@@ -31,6 +32,8 @@ BACKBONES: dict[str, type[Backbone]] = {
     "local": Local,
     "translator": Translator,
     "summariser": Summariser,
+    "products": Products,
+    "adverts": Adverts,
 }
 
 
@@ -70,13 +73,16 @@ def same_weights(a: Backbone, b: Backbone) -> bool:
 __all__ = [
     "BACKBONES",
     "MLP",
+    "Adverts",
     "Backbone",
     "EfficientNet",
+    "Entities",
     "Frozen",
     "Local",
     "Photo",
     "PhotoPyramid",
     "PixelBackbone",
+    "Products",
     "Pyramid",
     "Reader",
     "Summariser",

@@ -12,6 +12,8 @@ from metalab.tasks import TaskSource
 
 TARGETS = {"segmentation": "masks", "detection": "boxes"}
 """What the examples of scenes and annotated pictures are labelled with."""
+EVENTS = ("shop", "movielens", "ratings", "campaigns", "movielens-clicks", "clicks")
+"""Sources of ratings and of clicks."""
 
 
 def create_source(config: Config, device: torch.device | str = "cpu") -> TaskSource:
@@ -57,6 +59,8 @@ def create_source(config: Config, device: torch.device | str = "cpu") -> TaskSou
         return _own_pairs(config, device)
     if config.source == "annotated":
         return _annotated(config, False, device)
+    if config.source in EVENTS:
+        return _events(config, device)
     if config.source == "catalogues":
         raise ConfigError("this version brings no such texts", where=f"source: {config.source}")
     return _own_images(config, False, device)
@@ -92,6 +96,17 @@ def create_test_source(
     if name == "annotated":
         return _annotated(asked, True, device)
     return create_source(asked, device)
+
+
+def _events(config: Config, device: torch.device | str) -> TaskSource:
+    from metalab.data.event_source import EventSource
+
+    by_time = config.application == "ad-recommendation"
+    if config.source == "shop":
+        from metalab.data.shop import shop
+
+        return EventSource(config.source, shop(), by_time, device)
+    raise ConfigError("this version brings no such events", where=f"source: {config.source}")
 
 
 def _own_pairs(config: Config, device: torch.device | str) -> TaskSource:

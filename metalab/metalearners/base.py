@@ -85,7 +85,15 @@ class MetaLearner(nn.Module, ABC):
     def forward(self, support: Examples, query: Examples, way: int) -> tuple[Tensor, Tensor]:
         """Return the meta-loss of one task, its mean query loss after adaptation, and the outputs."""
         outputs = self.trial(support, query, way)
-        return task_loss(outputs, query), outputs
+        return self.loss(outputs, query), outputs
+
+    def loss(self, outputs: Tensor, examples: Examples) -> Tensor:
+        """Return the mean loss of ``outputs`` over ``examples``."""
+        return task_loss(outputs, examples)
+
+    def score(self, outputs: Tensor, examples: Examples) -> Tensor:
+        """Return how good ``outputs`` are, higher is better: what meta-validation compares."""
+        return score(outputs, examples)
 
     @property
     def transductive(self) -> bool:

@@ -1,0 +1,81 @@
+"""Step 2 for events: matrix factorisation of meta-train (Koren, Bell, Volinsky 2009), with features.
+
+Each meta-train task has a free head; encoder and heads learn together from single events. What the heads are
+like in the end is the prior from which adaptation starts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from metalab.backbones.entities import Entities
+from metalab.config import Config
+from metalab.data.event_source import EventSource
+from metalab.descent import descend
+from metalab.outcomes import outcome_loss
+from metalab.progress import Progress
+from metalab.tasks import seeded
+
+BATCH, RATE, WARM = 8192, 1e-2, 50
+PENALTY, HEAD_PENALTY = 2e-3, 2e-2
+"""Of squared features, and of squared heads, a Gaussian prior on both."""
+UNKNOWN = 0.1
+"""How often an entity is shown as an unknown one, so that its features learn to stand for it."""
+
+
+def pretrain_entities(backbone: Entities, source: EventSource, config: Config) -> Iterator[Progress]:
+    """Fit ``backbone`` to the meta-train events of ``source``, in place, yielding progress. Seeded."""
+    backbone.fit_to(source, config.seed)
+    backbone.statistics(source)
+    device, events = backbone.input_mean.device, source.events
+    rows = source.train_rows()
+    place = np.full(len(events), -1)
+    place[source.tasks["train"]] = np.arange(len(source.tasks["train"]))
+    all_tasks = events.task_of()
+    start = 0.1 * torch.randn(len(source.tasks["train"]), backbone.width + 1, generator=seeded("cpu", config.seed, "heads"))
+    heads, common = nn.Parameter(start.to(device)), nn.Parameter(torch.zeros(backbone.width + 1, device=device))
+    optimiser = torch.optim.Adam([*backbone.parameters(), heads, common], lr=RATE)
+
+    def drawn(generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """Return events of one batch, their tasks' places, and outcomes."""
+        at = torch.randint(len(rows), (BATCH,), generator=generator, device=device).cpu().numpy()
+        chosen = rows[at]
+        task = all_tasks[chosen]
+        held = source.examples(chosen, task)
+        unknown = torch.rand(BATCH, generator=generator, device=device) < UNKNOWN
+        x = held.x.clone()
+        x[:, 0] = torch.where(unknown, 0, x[:, 0])
+        return x, torch.from_numpy(place[task]).to(device), held.y[:, 0]
+
+    def objective(generator: torch.Generator) -> tuple[Tensor, Callable[[], Tensor]]:
+        x, task, y = drawn(generator)
+        features = backbone(x)
+        head = heads[task]
+        outputs = backbone.offset + (backbone.with_one(features) * (common + head)).sum(-1)
+        loss = outcome_loss(outputs, y, backbone.clicks).mean()
+        penalty = PENALTY * features.square().sum(-1).mean() + HEAD_PENALTY * head.square().sum(-1).mean()
+        return loss + penalty, lambda: (-loss).exp()
+
+    yield from descend(
+        optimiser,
+        objective,
+        config.pretrain_steps,
+        warm=WARM,
+        examples=BATCH,
+        device=device,
+        seed=config.seed,
+    )
+    with torch.no_grad():
+        centred = heads - heads.mean(0)
+        covariance = centred.t() @ centred / len(heads) + 1e-3 * torch.eye(backbone.width + 1, device=device)
+        backbone.prior_mean.copy_(common + heads.mean(0))
+        backbone.prior_root.copy_(torch.linalg.cholesky(covariance))
+        x, task, y = drawn(seeded(device, config.seed, "noise"))
+        outputs = backbone.offset + (backbone.with_one(backbone(x)) * (common + heads[task])).sum(-1)
+        backbone.noise.copy_((outputs - y).square().mean())
+
+

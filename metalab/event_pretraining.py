@@ -21,7 +21,7 @@ from metalab.progress import Progress
 from metalab.tasks import seeded
 
 BATCH, RATE, WARM = 8192, 1e-2, 50
-PENALTY, HEAD_PENALTY = 2e-3, 2e-2
+PENALTY, HEAD_PENALTY = 2e-3, 1.0
 """Of squared features, and of squared heads, a Gaussian prior on both."""
 UNKNOWN = 0.1
 """How often an entity is shown as an unknown one, so that its features learn to stand for it."""

@@ -106,6 +106,10 @@ def _events(config: Config, device: torch.device | str) -> TaskSource:
         from metalab.data.shop import shop
 
         return EventSource(config.source, shop(), by_time, device)
+    if config.source == "campaigns":
+        from metalab.data.campaigns import campaigns
+
+        return EventSource(config.source, campaigns(), by_time, device)
     raise ConfigError("this version brings no such events", where=f"source: {config.source}")
 
 

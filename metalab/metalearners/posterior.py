@@ -24,8 +24,18 @@ class Posterior(Recommending):
     The state holds ``head`` (d,), its posterior mean, and ``root`` (d, d): covariance = root rootᵀ.
     """
 
+    class Options(Recommending.Options):
+        """What is meta-trained."""
+
+        train_features: bool = Field(
+            False,
+            title="Train the features",
+            description="Meta-train the encoder too; else only what heads are like and the noise.",
+        )
+
     def __init__(self, backbone, options) -> None:
         super().__init__(backbone, options)
+        self.backbone.requires_grad_(options.train_features)
         root = backbone.prior_root
         self.mean = nn.Parameter(backbone.prior_mean.clone())
         self.log_diagonal = nn.Parameter(root.diagonal().clamp(min=1e-4).log())
@@ -53,15 +63,10 @@ class RatingPosterior(Posterior):
 
     def adapt(self, support: Examples, way: int) -> State:
         """Return ``head`` and ``root`` of the posterior."""
-        rows = self.one_by_one(support)  # (n, d)
-        prior = rooted(self.log_diagonal, self.below)
-        seen = rows @ prior  # (n, d)
-        noise = self.log_noise.exp() * torch.eye(len(rows), dtype=rows.dtype, device=rows.device)
+        rows = self.one_by_one(support)
         error = (support.y[:, 0] - self.backbone.offset) * support.weights() - rows @ self.mean
-        gain = torch.linalg.solve(seen @ seen.t() + noise, torch.cat([error.unsqueeze(-1), seen], 1))
-        head = self.mean + prior @ (seen.t() @ gain[:, 0])
-        left = torch.eye(prior.shape[0], dtype=rows.dtype, device=rows.device) - seen.t() @ gain[:, 1:]
-        return {"head": head, "root": prior @ torch.linalg.cholesky(left)}
+        change, root = exact(rows, error, rooted(self.log_diagonal, self.below), self.log_noise.exp())
+        return {"head": self.mean + change, "root": root}
 
 
 class ClickPosterior(Posterior):
@@ -105,3 +110,16 @@ class ClickPosterior(Posterior):
     @staticmethod
     def _precision(seen: Tensor, chance: Tensor, weights: Tensor, unit: Tensor) -> Tensor:
         return unit + seen.t() @ (seen * (chance * (1 - chance) * weights).unsqueeze(-1))
+
+
+def exact(rows: Tensor, error: Tensor, prior: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the change of the head's mean (d,), and a root (d, d) of its covariance, after ``rows`` (n, d).
+
+    ``error`` (n,) is what the prior's mean leaves, ``prior`` a root of its covariance, ``noise`` a variance.
+    Rows of zeros say nothing.
+    """
+    seen = rows @ prior  # (n, d)
+    among = seen @ seen.t() + noise * torch.eye(len(rows), dtype=rows.dtype, device=rows.device)
+    gain = torch.linalg.solve(among, torch.cat([error.unsqueeze(-1), seen], 1))
+    left = torch.eye(prior.shape[0], dtype=rows.dtype, device=rows.device) - seen.t() @ gain[:, 1:]
+    return prior @ (seen.t() @ gain[:, 0]), prior @ torch.linalg.cholesky(left)

@@ -100,7 +100,7 @@ def evaluate(
     values: dict[str, np.ndarray] = {}
     if isinstance(metalearners, MetaLearner):
         metalearners = {metalearners.name: metalearners}
-    measured = methods_of(metalearners, pretrained if baselines else None)
+    measured = methods_of(metalearners, pretrained if baselines else None, source)
     of = {learner.application for learner in metalearners.values()} or {"image-classification"}
     suits = application(*of)
     device = pretrained.input_mean.device
@@ -122,8 +122,12 @@ class Measured:
     run: Method | None = None
 
 
-def methods_of(metalearners: Mapping[str, MetaLearner], pretrained: Backbone | None) -> dict[str, Measured]:
-    """Return ``metalearners`` by name as methods, then the baselines on ``pretrained`` if there is one."""
+def methods_of(
+    metalearners: Mapping[str, MetaLearner], pretrained: Backbone | None, source: TaskSource | None = None
+) -> dict[str, Measured]:
+    """Return ``metalearners`` by name as methods, then the baselines on ``pretrained`` if there is one.
+
+    Those that learn from meta-train need the ``source``."""
     labels = Counter(learner.label for learner in metalearners.values())
     methods = {}
     for name, learner in metalearners.items():
@@ -131,8 +135,11 @@ def methods_of(metalearners: Mapping[str, MetaLearner], pretrained: Backbone | N
         methods[name] = Measured(label, "metalearner", learner.transductive, _adapted(learner))
     if pretrained is not None:
         of = next(iter(metalearners.values())).application if metalearners else "image-classification"
-        for name, label, make in application(of).baselines:
-            methods[name] = Measured(label, "baseline", pretrained.transductive, make(pretrained))
+        made = [(name, label, make(pretrained)) for name, label, make in application(of).baselines]
+        if source is not None:
+            made += [(name, label, make(pretrained, source)) for name, label, make in application(of).fitted]
+        for name, label, method in made:
+            methods[name] = Measured(label, "baseline", pretrained.transductive, method)
     return methods
 
 

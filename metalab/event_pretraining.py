@@ -21,8 +21,6 @@ from metalab.progress import Progress
 from metalab.tasks import seeded
 
 BATCH, RATE, WARM = 8192, 1e-2, 50
-PENALTY, HEAD_PENALTY = 2e-3, 1.0
-"""Of squared features, and of squared heads, a Gaussian prior on both."""
 UNKNOWN = 0.1
 """How often an entity is shown as an unknown one, so that its features learn to stand for it."""
 
@@ -34,10 +32,16 @@ def pretrain_entities(backbone: Entities, source: EventSource, config: Config) -
     device, events = backbone.input_mean.device, source.events
     rows = source.train_rows()
     place = np.full(len(events), -1)
-    place[source.tasks["train"]] = np.arange(len(source.tasks["train"]))
+    place[source.factored] = np.arange(len(source.factored))
     all_tasks = events.task_of()
-    start = 0.1 * torch.randn(len(source.tasks["train"]), backbone.width + 1, generator=seeded("cpu", config.seed, "heads"))
-    heads, common = nn.Parameter(start.to(device)), nn.Parameter(torch.zeros(backbone.width + 1, device=device))
+    start = 0.1 * torch.randn(
+        len(source.factored), backbone.width + 1, generator=seeded("cpu", config.seed, "heads")
+    )
+    heads, common = (
+        nn.Parameter(start.to(device)),
+        nn.Parameter(torch.zeros(backbone.width + 1, device=device)),
+    )
+    strength = torch.tensor(backbone.penalties, device=device)
     optimiser = torch.optim.Adam([*backbone.parameters(), heads, common], lr=RATE)
 
     def drawn(generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
@@ -57,8 +61,8 @@ def pretrain_entities(backbone: Entities, source: EventSource, config: Config) -
         head = heads[task]
         outputs = backbone.offset + (backbone.with_one(features) * (common + head)).sum(-1)
         loss = outcome_loss(outputs, y, backbone.clicks).mean()
-        penalty = PENALTY * features.square().sum(-1).mean() + HEAD_PENALTY * head.square().sum(-1).mean()
-        return loss + penalty, lambda: (-loss).exp()
+        penalty = torch.stack([part.square().sum(-1).mean() for part in (features, head)])
+        return loss + (penalty * strength).sum(), lambda: (-loss).exp()
 
     yield from descend(
         optimiser,
@@ -76,6 +80,5 @@ def pretrain_entities(backbone: Entities, source: EventSource, config: Config) -
         backbone.prior_root.copy_(torch.linalg.cholesky(covariance))
         x, task, y = drawn(seeded(device, config.seed, "noise"))
         outputs = backbone.offset + (backbone.with_one(backbone(x)) * (common + heads[task])).sum(-1)
-        backbone.noise.copy_((outputs - y).square().mean())
-
-
+        if not backbone.clicks:
+            backbone.noise.copy_((outputs - y).square().mean())

@@ -155,9 +155,7 @@ class Runner:
 
         def one(task: Task) -> Tensor:
             with torch.no_grad():  # a thread has a mode of its own
-                return metalearner.score(
-                    metalearner.trial(task.support, task.query, task.way), task.query
-                )
+                return metalearner.score(metalearner.trial(task.support, task.query, task.way), task.query)
 
         if self.resolve(metalearner) in BATCHED:
 

@@ -180,7 +180,9 @@ def ready_backbone(config: Config) -> Backbone | None:
     if isinstance(backbone, PixelBackbone):
         backbone.size = config.image_size  # it takes any
     held = describe(backbone)
-    if isinstance(backbone, Entities) and (backbone.catalogue == config.source or config.pretrained != "auto"):
+    if isinstance(backbone, Entities) and (
+        backbone.catalogue == config.source or config.pretrained != "auto"
+    ):
         asked = {**held, "width": config.width}  # what it holds of entities is its source's affair
     if held == asked:
         return backbone

@@ -20,7 +20,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from metalab.tasks import Examples, Task, TaskBatch
 
 
-
 class Forward(Protocol):
     """A meta-learner, or a stand-in for it: (support, query, way) → meta-loss and outputs of one task."""
 
@@ -83,7 +82,11 @@ class Replay:
             stand_in = dict(zip(state, values, strict=True))
 
             with _Limit():
-                return gradient(_StandIn(metalearner, stand_in), type(task)(*with_tensors(task, tensors), task.way), leaves)
+                return gradient(
+                    _StandIn(metalearner, stand_in),
+                    type(task)(*with_tensors(task, tensors), task.way),
+                    leaves,
+                )
 
         self._graph = _simplified(make_fx(flat)(self._state(), tensors_of(task)))
 

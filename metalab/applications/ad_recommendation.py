@@ -1,6 +1,7 @@
 """Ad recommendation: who will click a new campaign's advertisement, from its first impressions."""
 
 from metalab.applications.base import Application
+from metalab.baselines_adverts import ADVERT_BASELINES, ADVERT_FITTED
 from metalab.outcomes import judge_clicks
 
 APPLICATION = Application(
@@ -11,13 +12,14 @@ APPLICATION = Application(
     metric_help="How often an impression that is clicked is put above one that is not: 50 % is guessing.",
     sources=("campaigns", "movielens-clicks", "clicks"),
     backbones=("adverts",),
-    baselines=[],
+    baselines=ADVERT_BASELINES,
+    fitted=ADVERT_FITTED,
     judge=judge_clicks,
     defaults={
         "source": "campaigns",
         "backbone": "adverts",
         "width": 16,
-        "metalearner": "bayes-clicks",
+        "metalearner": "set-clicks",
         "episodes": "mixed",
         "way": 1,
         "shot": 100,
@@ -25,11 +27,20 @@ APPLICATION = Application(
         "pretrain_steps": 600,
         "steps": 400,
         "meta_batch": 32,
-        "lr": 3e-3,
+        "lr": 1e-3,
         "validate_every": 50,
         "validation_tasks": 60,
     },
-    unused=("way", "episodes", "rotations", "channels", "normalisation", "image_size", "train_way", "train_query"),
+    unused=(
+        "way",
+        "episodes",
+        "rotations",
+        "channels",
+        "normalisation",
+        "image_size",
+        "train_way",
+        "train_query",
+    ),
     words={
         "shot": ("Impressions", "First impressions of a campaign that it is learnt from: K of K-shot."),
         "query": ("Query", "Later impressions, at most, on which adaptation is judged."),

@@ -23,7 +23,8 @@ class Application:
     ``backbones`` and ``sources`` are the values of those settings that suit. ``baselines`` hold name, label
     and maker of each. ``unused`` names settings that mean nothing here, so forms leave them out; ``words``
     gives title and description of settings where those of images do not fit. ``judge`` turns outputs and the
-    query examples of a held-out task into the metric.
+    query examples of a held-out task into the metric. ``fitted`` are further baselines whose maker also takes
+    the task source, from whose meta-train they learn.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Application:
     unused: tuple[str, ...] = ()
     words: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     judge: Callable[[Tensor, Examples], Tensor] = score
+    fitted: tuple[tuple[str, str, Callable[[Any, Any], Method]], ...] = ()
 
     def shape(self, way: int, shot: int) -> str:
         """Return e.g. "5-way 1-shot"; without the way where it means nothing."""

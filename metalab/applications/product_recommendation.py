@@ -1,6 +1,7 @@
 """Product recommendation: what a new user will like, from a few ratings."""
 
 from metalab.applications.base import Application
+from metalab.baselines_products import PRODUCT_BASELINES, PRODUCT_FITTED
 from metalab.outcomes import judge_ratings
 
 APPLICATION = Application(
@@ -11,13 +12,14 @@ APPLICATION = Application(
     metric_help="Are the best rated of the user's other products on top? 100 % is the best order of the first five.",
     sources=("shop", "movielens", "ratings"),
     backbones=("products",),
-    baselines=[],
+    baselines=PRODUCT_BASELINES,
+    fitted=PRODUCT_FITTED,
     judge=judge_ratings,
     defaults={
         "source": "shop",
         "backbone": "products",
         "width": 24,
-        "metalearner": "bayes-taste",
+        "metalearner": "set-taste",
         "episodes": "mixed",
         "way": 1,
         "shot": 10,
@@ -25,11 +27,20 @@ APPLICATION = Application(
         "pretrain_steps": 800,
         "steps": 600,
         "meta_batch": 32,
-        "lr": 3e-3,
+        "lr": 1e-3,
         "validate_every": 50,
         "validation_tasks": 300,
     },
-    unused=("way", "episodes", "rotations", "channels", "normalisation", "image_size", "train_way", "train_query"),
+    unused=(
+        "way",
+        "episodes",
+        "rotations",
+        "channels",
+        "normalisation",
+        "image_size",
+        "train_way",
+        "train_query",
+    ),
     words={
         "shot": ("Ratings", "Ratings of a user that his taste is learnt from: K of K-shot."),
         "query": ("Query", "Other ratings of the user, at most, on which adaptation is judged."),

@@ -39,7 +39,9 @@ def campaigns() -> Events:
     category = rng.integers(0, len(CATEGORIES), CAMPAIGNS)
     form = rng.integers(0, len(FORMATS), CAMPAIGNS)
     by_category = rng.normal(size=(len(CATEGORIES), FACTORS))
-    answer = (np.sqrt(0.4) * by_category[category] + np.sqrt(0.6) * rng.normal(size=(CAMPAIGNS, FACTORS))) * 0.36
+    answer = (
+        np.sqrt(0.4) * by_category[category] + np.sqrt(0.6) * rng.normal(size=(CAMPAIGNS, FACTORS))
+    ) * 0.36
     by_age = 0.35 * rng.normal(size=(CAMPAIGNS, len(AGES)))
     quality = 0.45 * rng.normal(size=CAMPAIGNS) + 0.3 * rng.normal(size=len(CATEGORIES))[category]
     quality += np.array([-0.2, 0.0, 0.2])[form]

@@ -9,6 +9,7 @@ and is described by its features.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -20,6 +21,9 @@ from metalab.errors import DataError
 from metalab.tasks import SPLITS, Examples, Split, TaskBatch, TaskShape
 
 SHARES = {"train": 0.7, "validation": 0.1, "test": 0.2}
+FACTORED = 0.75
+"""Share of meta-train campaigns that pre-training sees. Clicks are few: where it saw a campaign's own, its
+codes know them by heart, and meta-training would learn to trust codes that tell nothing of a new campaign."""
 FEWEST_QUERY = 3
 """Query events that a task must have, at least."""
 
@@ -45,7 +49,13 @@ class EventSource:
         self.device, self.notes = torch.device(device), notes
         self.size = 1 + events.features
         self.tasks = _divided(events, by_time)
-        rows = events.rows_of(self.tasks["train"])
+        order = self.tasks["train"][_by_digest([events.task_names[i] for i in self.tasks["train"]])]
+        ends = round((FACTORED if by_time else 1.0) * len(order))
+        self.factored = np.sort(order[:ends])
+        """Meta-train tasks of which pre-training sees all events."""
+        self.learning = np.sort(order[ends:]) if by_time else self.factored
+        """Those that :meth:`sample` draws for meta-training."""
+        rows = events.rows_of(self.factored)
         self.known = np.zeros(len(events.entity_names), dtype=np.int64)
         """Number of each entity (entities,): from 1 up for those that meta-train met, else 0."""
         met = np.unique(events.entity[rows])
@@ -90,7 +100,7 @@ class EventSource:
 
     def eligible(self, split: Split, shot: int) -> NDArray[np.int64]:
         """Return the tasks of ``split`` with ``shot`` events and some to be judged by."""
-        held = self.tasks[split]
+        held = self.learning if split == "train" else self.tasks[split]
         return held[self.events.counts[held] >= shot + FEWEST_QUERY]
 
     def sample(self, n_tasks: int, split: Split, shape: TaskShape, generator: torch.Generator) -> TaskBatch:
@@ -145,8 +155,8 @@ class EventSource:
         return np.concatenate(parts, -1)
 
     def train_rows(self) -> NDArray[np.int64]:
-        """Return the numbers of all meta-train events."""
-        return self.events.rows_of(self.tasks["train"])
+        """Return the numbers of the events that pre-training sees."""
+        return self.events.rows_of(self.factored)
 
     def originals(self, split: Split) -> dict[str, list[bytes]]:
         """Map each task of ``split`` to digests of its events."""
@@ -159,7 +169,9 @@ class EventSource:
                 self.events.time[rows].tolist(),
                 strict=True,
             )
-            found[self.class_name(task)] = [hashlib.sha256(repr((task, *one)).encode()).digest() for one in held]
+            found[self.class_name(task)] = [
+                hashlib.sha256(repr((task, *one)).encode()).digest() for one in held
+            ]
         return found
 
 
@@ -168,11 +180,16 @@ def _divided(events: Events, by_time: bool) -> dict[Split, NDArray[np.int64]]:
     if by_time:
         order = np.lexsort((np.arange(len(events)), _first_times(events)))
     else:
-        digests = [hashlib.sha256(str(name).encode()).digest()[:8] for name in events.task_names]
-        order = np.argsort(np.array([int.from_bytes(one, "big") for one in digests], dtype=np.uint64))
+        order = _by_digest(events.task_names)
     ends = np.round(np.cumsum([SHARES[split] for split in SPLITS]) * len(order)).astype(int)
     parts = np.split(order, ends[:-1])
     return {split: np.sort(part) for split, part in zip(SPLITS, parts, strict=True)}
+
+
+def _by_digest(names: Sequence[str]) -> NDArray[np.int64]:
+    """Return a random order of ``names`` that is the same for ever."""
+    digests = [hashlib.sha256(str(name).encode()).digest()[:8] for name in names]
+    return np.argsort(np.array([int.from_bytes(one, "big") for one in digests], dtype=np.uint64))
 
 
 def _first_times(events: Events) -> NDArray[np.int64]:

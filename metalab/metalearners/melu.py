@@ -59,7 +59,10 @@ class MeLU(Recommending):
                 states[-1]
             )
             states.append(
-                {name: value - self.log_rates[name].exp() * gradients[name] for name, value in states[-1].items()}
+                {
+                    name: value - self.log_rates[name].exp() * gradients[name]
+                    for name, value in states[-1].items()
+                }
             )
         return {f"step {i}": state for i, state in enumerate(states)}
 

@@ -80,7 +80,9 @@ class ClickPosterior(Posterior):
         )
 
     application, name, label, order = ADVERTS, "bayes-clicks", "Bayesian head (Laplace posterior)", 41
-    summary = "What campaigns are like is meta-learnt; impressions turn it into this campaign, with confidence."
+    summary = (
+        "What campaigns are like is meta-learnt; impressions turn it into this campaign, with confidence."
+    )
 
     def adapt(self, support: Examples, way: int) -> State:
         """Return ``head`` and ``root`` of the approximate posterior.

@@ -87,7 +87,9 @@ class RatingSet(SetEncoder, RatingPosterior):
     """For ratings."""
 
     application, name, label, order = PRODUCTS, "set-taste", "Set encoder on the posterior", 31
-    summary = "A network reads the ratings, corrects the exact posterior of the taste, and retunes the features."
+    summary = (
+        "A network reads the ratings, corrects the exact posterior of the taste, and retunes the features."
+    )
 
 
 class ClickSet(SetEncoder, ClickPosterior):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import sys
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
@@ -82,8 +83,8 @@ def trained(
         if meta["config"] != config.model_dump(mode="json"):
             raise CheckpointError("was trained by another configuration", where=path, fix="Keep apart")
         return rebuild(meta, tensors, path)
-    learner = create_metalearner(config.metalearner, pretrained, seed=config.seed, **config.options)
-    learner.requires_grad_(True)
+    trainable = copy.deepcopy(pretrained).requires_grad_(True)
+    learner = create_metalearner(config.metalearner, trainable, seed=config.seed, **config.options)
     for item in Trainer(learner, source, config).run():
         if item.kind == "validation":
             print(f"{config.metalearner}, step {item.step}: {item.accuracy:.1%}", file=sys.stderr, flush=True)

@@ -13,7 +13,7 @@ from metalab.baselines_events import folded_in, from_scratch, un_adapted
 from metalab.data.event_source import EventSource
 from metalab.tasks import Task
 
-RIDGE, SCRATCH = 4.0, 8.0
+RIDGE, SCRATCH = 10.0, 10.0
 """Of the head on frozen features, and of that on an impression's features; chosen on meta-validation."""
 MOST_ROWS = 400_000
 """Impressions that models of all campaigns learn from, at most."""

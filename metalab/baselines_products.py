@@ -13,7 +13,7 @@ from metalab.baselines_events import folded_in, from_scratch, un_adapted
 from metalab.data.event_source import EventSource
 from metalab.tasks import Examples, Task, TaskShape, seeded
 
-RIDGE, SCRATCH = 8.0, 8.0
+RIDGE, SCRATCH = 40.0, 50.0
 """Of the head on frozen features, and of that on a product's features; chosen on meta-validation."""
 SHRINK = 4.0
 """Ratings that a user's bias is shrunk by."""

@@ -23,6 +23,8 @@ APPLICATIONS: tuple[str, ...] = get_args(Application)
 """The applications by name, in the order of lists."""
 WRITERS: tuple[str, ...] = ("summarisation", "translation")
 """Those whose examples are pairs of texts, and whose outputs are texts."""
+RECOMMENDERS: tuple[str, ...] = ("product-recommendation", "ad-recommendation")
+"""Those whose examples are events: ratings of products, or clicks on advertisements."""
 FORMAT = 1
 """Version of the configuration, run and checkpoint formats; raised when one changes incompatibly."""
 
@@ -67,15 +69,15 @@ class Config(BaseModel):
         "images. Masks and boxes: composed scenes, own annotated pictures (COCO, Pascal VOC, PNG masks). "
         "Questions: documentation of installed packages, stories, own answered questions (test only). Texts: "
         "docstrings and their summaries, catalogues of interface phrases and names, own pairs of texts "
-        "(test only). Ratings: a made-up shop, MovieLens-100k where it is at hand, own ratings. Clicks: made-up "
-        "campaigns, films of MovieLens in the place of advertisements, own impressions.",
+        "(test only). Ratings: a made-up shop, MovieLens-100k where it is at hand, own ratings. Clicks: "
+        "made-up campaigns, films of MovieLens in the place of advertisements, own impressions.",
     )
     data: Path | None = _field(
         None,
         "Task",
         "Data path",
-        "Folder, zip or file of the data; needed by omniglot, image-folder, annotated, answered, pairs, ratings "
-        "and clicks.",
+        "Folder, zip or file of the data; needed by omniglot, image-folder, annotated, answered, pairs, "
+        "ratings and clicks.",
     )
     leave_out: bool = _field(
         False,
@@ -132,8 +134,8 @@ class Config(BaseModel):
         "The shared feature extractor, pre-trained before meta-learning. photo: EfficientNet-Lite0 with "
         "ImageNet weights, for colour photos. pyramid: a feature pyramid, for masks and boxes; "
         "photo-pyramid: one on EfficientNet-Lite0, for masks and boxes of photos. reader: convolutions and "
-        "attention over words, for text. translator, summariser: read and write texts. products, adverts: codes "
-        "and features of what is rated, or of who sees an advertisement.",
+        "attention over words, for text. translator, summariser: read and write texts. products, adverts: "
+        "codes and features of what is rated, or of who sees an advertisement.",
     )
     width: int = _field(
         64, "Backbone", "Width", "Channels of the first block.", advanced=True, ge=4, le=512, multiple_of=4

@@ -25,7 +25,9 @@ class Forward(Protocol):
 
     score: Callable[[Tensor, Examples], Tensor]
 
-    def __call__(self, support: Examples, query: Examples, way: int) -> tuple[Tensor, Tensor]: ...
+    def __call__(self, support: Examples, query: Examples, way: int) -> tuple[Tensor, Tensor]:
+        """Return meta-loss and outputs."""
+        ...
 
 
 Result = tuple[Tensor, Tensor, list[Tensor]]

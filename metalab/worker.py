@@ -15,7 +15,7 @@ from metalab.adaptation import describe
 from metalab.api import create_metalearner
 from metalab.backbones import Backbone, create_backbone
 from metalab.checkpoints import save_checkpoint
-from metalab.config import FORMAT, Config
+from metalab.config import FORMAT, RECOMMENDERS, Config
 from metalab.data import create_source
 from metalab.data.questions import windows_at
 from metalab.embeddings import embed
@@ -24,6 +24,7 @@ from metalab.evaluation import TEST_SEED, Evaluation, evaluate
 from metalab.execution import choose_device
 from metalab.inspection import inspect_task
 from metalab.inspection_answers import inspect_answers
+from metalab.inspection_events import inspect_events
 from metalab.inspection_pictures import inspect_pictures
 from metalab.metalearners import MetaLearner
 from metalab.mirror import Mirror
@@ -107,6 +108,8 @@ def store_view(
     if config.application == "question-answering":
         windows = windows_at(source, 0, "test", shape, TEST_SEED, device)
         view = inspect_answers(learner, pretrained, task, [one.words() for one in windows])
+    elif config.application in RECOMMENDERS:
+        view = inspect_events(learner, pretrained, source, task_shape(config, "test", source))
     else:
         names = source.class_names("test")
         classes = None if task.classes is None else [names[int(i)] for i in task.classes]

@@ -1,4 +1,4 @@
-"""Two towers for events: one encodes what a task meets (product, viewer, context); the other is the task's head.
+"""Two towers for events: one encodes what a task meets, the task's head is the other.
 
 The encoder adds a learnt code for each entity that meta-train met (as matrix factorisation has) and a small
 network over its features, so that an entity which nobody met is still described (MeLU, Lee et al. 2019).

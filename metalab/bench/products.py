@@ -15,8 +15,8 @@ from metalab.outcomes import ndcg
 from metalab.tasks import Examples, Split, Task, TaskShape, task_list
 
 QUERY, CATALOGUE_TASKS, LIST, LIKED = 50, 200, 10, 0.75
-"""Ratings that a user is judged by, at most; users of whom the whole catalogue is put in order; places of that
-list; the share of the scale from which a rating says that the product was liked."""
+"""Ratings that a user is judged by, at most; users of whom the whole catalogue is put in order; places of
+that list; the share of the scale from which a rating says that the product was liked."""
 SCORES = {"NDCG@5": (1, 100.0), "RMSE": (-1, 1.0), "MAE": (-1, 1.0)}
 NO_RATINGS = ("popularity",)
 """Methods that order products without guessing ratings."""
@@ -52,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
 def catalogue(
     methods: dict[str, Measured], source: EventSource, shape: TaskShape, tasks: int, split: Split
 ) -> dict[str, dict[str, float]]:
-    """Return recall in the first :data:`LIST` places of the whole catalogue, and how much of it is ever shown.
+    """Return recall in the first :data:`LIST` places of the catalogue, and how much of it is ever shown.
 
     Of products that the user met besides the support set, those rated high are to be found.
     """

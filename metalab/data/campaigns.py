@@ -1,9 +1,9 @@
 """Made-up campaigns: advertisements, viewers and clicks; a few in a hundred impressions are clicked.
 
 Every number is drawn from one fixed seed. A viewer has interests, of which his profile tells half; how an
-advertisement answers them comes partly from its category and format (which can be seen) and partly from itself
-(which only clicks tell). Lower places on the page are clicked less, evenings more, and every campaign tires with
-time. ``tests/test_campaigns.py`` holds the statistics.
+advertisement answers them comes partly from its category and format (which can be seen) and partly from
+itself (which only clicks tell). Lower places on the page are clicked less, evenings more, and every campaign
+tires with time. ``tests/test_campaigns.py`` holds the statistics.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ FATIGUE, BY_PLACE = 0.25, np.array([0.0, -0.3, -0.6, -1.0])
 
 @functools.cache
 def campaigns() -> Events:
-    """Return the impressions of all campaigns: tasks are campaigns, entities viewers, outcome 1 is a click."""
+    """Return all impressions: tasks are campaigns, entities viewers, outcome 1 is a click."""
     rng = np.random.default_rng(SEED)
     interests = rng.normal(size=(VIEWERS, FACTORS))
     told = interests[:, : FACTORS // 2]  # the profile tells half of the interests, and roughly

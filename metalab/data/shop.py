@@ -1,10 +1,10 @@
 """A made-up shop: products, customers and their ratings, with statistics close to MovieLens-100k's.
 
 Every number here is drawn from one fixed seed, so the shop is the same everywhere; nothing is downloaded.
-A customer's taste is a Gaussian vector; a product's answer to it comes partly from its categories (which can be
-seen) and partly from itself (which has to be learnt from ratings). Customers buy what is popular and what they
-will like, so ratings are missing not at random, as in life. ``tests/test_shop.py`` holds the statistics beside
-MovieLens'.
+A customer's taste is a Gaussian vector; a product's answer to it comes partly from its categories (which can
+be seen) and partly from itself (which has to be learnt from ratings). Customers buy what is popular and what
+they will like, so ratings are missing not at random, as in life. ``tests/test_shop.py`` holds the statistics
+beside MovieLens'.
 """
 
 from __future__ import annotations
@@ -33,9 +33,37 @@ CATEGORIES: dict[str, tuple[str, ...]] = {
     "drama": ("Inheritance", "Daughter", "Silence", "Winter", "House"),
 }
 ADJECTIVES = (
-    "Amber Broken Crimson Distant Empty Final Golden Hidden Iron Joyful Last Little Lonely Marble Northern "
-    "Open Pale Quiet Restless Secret Silver Stolen Sunken Velvet Wandering White Wild Winding Yellow Second"
-).split()
+    "Amber",
+    "Broken",
+    "Crimson",
+    "Distant",
+    "Empty",
+    "Final",
+    "Golden",
+    "Hidden",
+    "Iron",
+    "Joyful",
+    "Last",
+    "Little",
+    "Lonely",
+    "Marble",
+    "Northern",
+    "Open",
+    "Pale",
+    "Quiet",
+    "Restless",
+    "Secret",
+    "Silver",
+    "Stolen",
+    "Sunken",
+    "Velvet",
+    "Wandering",
+    "White",
+    "Wild",
+    "Winding",
+    "Yellow",
+    "Second",
+)
 _SPECTRUM = 0.78 ** np.arange(FACTORS)
 """Deviation of each factor of taste, before scaling."""
 

@@ -22,7 +22,7 @@ class MeLU(Recommending):
             5, ge=1, le=1000, title="Inner steps", description="Gradient steps on the support set."
         )
         inner_lr: float = Field(
-            0.1, gt=0, le=100, title="Inner rate", description="First size of a step; it is learnt."
+            0.01, gt=0, le=100, title="Inner rate", description="First size of a step; it is learnt."
         )
 
     layers: tuple[str, ...] = ("weight1", "bias1")
@@ -96,13 +96,20 @@ class RatingMetaSGD(MeLU):
 
 
 class ClickMAML(MeLU):
-    """For clicks."""
+    """For clicks: their gradients are small, and steps longer."""
+
+    class Options(MeLU.Options):
+        """Inner-loop settings."""
+
+        inner_lr: float = Field(
+            0.3, gt=0, le=100, title="Inner rate", description="First size of a step; it is learnt."
+        )
 
     application, name, label, order = ADVERTS, "maml-clicks", "MAML", 20
     summary = "A starting point from which a few gradient steps on the first impressions fit a campaign."
 
 
-class ClickANIL(MeLU):
+class ClickANIL(ClickMAML):
     """For clicks, the head alone."""
 
     layers = ()
@@ -110,7 +117,7 @@ class ClickANIL(MeLU):
     summary = "As MAML, but only the head moves."
 
 
-class ClickMetaSGD(MeLU):
+class ClickMetaSGD(ClickMAML):
     """For clicks, with a step size for every weight."""
 
     each_weight = True

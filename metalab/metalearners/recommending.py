@@ -5,11 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from metalab.config import RECOMMENDERS
 from metalab.metalearners.base import MetaLearner, State
 from metalab.outcomes import outcome_loss
 from metalab.tasks import Examples
 
-PRODUCTS, ADVERTS = "product-recommendation", "ad-recommendation"
+PRODUCTS, ADVERTS = RECOMMENDERS
 
 
 class Recommending(MetaLearner):

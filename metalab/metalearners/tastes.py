@@ -28,7 +28,7 @@ class SetEncoder(Posterior):
         train_features: bool = Field(
             True,
             title="Train the features",
-            description="Meta-train the encoder too; else only the network, what heads are like and the noise.",
+            description="Meta-train the encoder too; else the network, what heads are like and the noise.",
         )
         hidden: int = Field(128, ge=8, le=2048, title="Hidden units", description="Width of the set encoder.")
         exact: bool = Field(

@@ -61,7 +61,8 @@ def pretrain_entities(backbone: Entities, source: EventSource, config: Config) -
         head = heads[task]
         outputs = backbone.offset + (backbone.with_one(features) * (common + head)).sum(-1)
         loss = outcome_loss(outputs, y, backbone.clicks).mean()
-        penalty = torch.stack([part.square().sum(-1).mean() for part in (features, head)])
+        codes = backbone.codes[x[:, 0].long()]
+        penalty = torch.stack([part.square().sum(-1).mean() for part in (features, head, codes)])
         return loss + (penalty * strength).sum(), lambda: (-loss).exp()
 
     yield from descend(

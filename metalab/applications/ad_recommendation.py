@@ -25,7 +25,7 @@ APPLICATION = Application(
         "shot": 100,
         "query": 300,
         "pretrain_steps": 600,
-        "steps": 400,
+        "steps": 200,
         "meta_batch": 32,
         "lr": 1e-3,
         "validate_every": 50,

@@ -27,8 +27,8 @@ class Entities(Backbone):
 
     clicks = False
     """Whether outcomes are clicks, whose logit is predicted."""
-    penalties = (2e-3, 1.0)
-    """Pre-training's, of squared features and of squared heads: Gaussian priors on both."""
+    penalties = (2e-3, 1.0, 0.0)
+    """Pre-training's, of squared features, heads and codes: Gaussian priors on them."""
 
     def __init__(
         self,
@@ -110,4 +110,4 @@ class Adverts(Entities):
     """For clicks on advertisements: what a campaign meets is a viewer in a context."""
 
     clicks = True
-    penalties = (1e-4, 3e-3)
+    penalties = (1e-3, 3e-3, 1.0)

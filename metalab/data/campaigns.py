@@ -1,6 +1,6 @@
 """Made-up campaigns: advertisements, viewers and clicks; a few in a hundred impressions are clicked.
 
-Every number is drawn from one fixed seed. A viewer has interests, of which his profile tells half; how an
+Every number is drawn from one fixed seed. A viewer has interests, of which his profile tells roughly; how an
 advertisement answers them comes partly from its category and format (which can be seen) and partly from
 itself (which only clicks tell). Lower places on the page are clicked less, evenings more, and every campaign
 tires with time. ``tests/test_campaigns.py`` holds the statistics.
@@ -21,7 +21,7 @@ FORMATS = ("banner", "story", "video")
 AGES, PLACES = ("under 25", "25 to 44", "45 and over"), ("first", "second", "third", "last")
 DAY, SPAN = 86_400, 90
 """Seconds of a day, and days in which campaigns begin."""
-BASE = -3.55
+BASE = -3.5
 """Logit of a click at the first place, at the mean of everything else."""
 FATIGUE, BY_PLACE = 0.25, np.array([0.0, -0.3, -0.6, -1.0])
 
@@ -31,8 +31,7 @@ def campaigns() -> Events:
     """Return all impressions: tasks are campaigns, entities viewers, outcome 1 is a click."""
     rng = np.random.default_rng(SEED)
     interests = rng.normal(size=(VIEWERS, FACTORS))
-    told = interests[:, : FACTORS // 2]  # the profile tells half of the interests, and roughly
-    told = (told + 0.5 * rng.normal(size=told.shape)) / np.sqrt(1.25)
+    told = (interests + 0.75 * rng.normal(size=interests.shape)) / 1.25  # a profile tells of them roughly
     age = rng.integers(0, len(AGES), VIEWERS)
     activity = np.exp(rng.normal(size=VIEWERS))
 
@@ -41,7 +40,7 @@ def campaigns() -> Events:
     by_category = rng.normal(size=(len(CATEGORIES), FACTORS))
     answer = (
         np.sqrt(0.4) * by_category[category] + np.sqrt(0.6) * rng.normal(size=(CAMPAIGNS, FACTORS))
-    ) * 0.36
+    ) * 0.45
     by_age = 0.35 * rng.normal(size=(CAMPAIGNS, len(AGES)))
     quality = 0.45 * rng.normal(size=CAMPAIGNS) + 0.3 * rng.normal(size=len(CATEGORIES))[category]
     quality += np.array([-0.2, 0.0, 0.2])[form]

@@ -25,6 +25,7 @@ from metalab.threads import one_thread
 
 if TYPE_CHECKING:
     from metalab.answer_model import AnswerModel
+    from metalab.event_model import EventModel
     from metalab.picture_model import PictureModel
     from metalab.written_model import WrittenModel
 
@@ -235,9 +236,9 @@ class AdaptedModel:
         return self.support
 
 
-def load(path: Path | str) -> AdaptedModel | PictureModel | AnswerModel | WrittenModel:
+def load(path: Path | str) -> AdaptedModel | PictureModel | AnswerModel | WrittenModel | EventModel:
     """Read what an adapted model of any application saved; raises :class:`CheckpointError`."""
-    from metalab import answer_model, picture_model, written_model
+    from metalab import answer_model, event_model, picture_model, written_model
 
     kind = checkpoint_kind(path)
     if kind == picture_model.KIND:
@@ -246,6 +247,8 @@ def load(path: Path | str) -> AdaptedModel | PictureModel | AnswerModel | Writte
         return answer_model.load_answer_model(path)
     if kind == written_model.KIND:
         return written_model.load_written_model(path)
+    if kind == event_model.KIND:
+        return event_model.load_event_model(path)
     tensors, meta = load_checkpoint(path, "adapted-model")
     metalearner = rebuild(meta, prefixed(tensors, "learner"), path)
     held = prefixed(tensors, "support")

@@ -14,7 +14,7 @@ from torch import Tensor
 from metalab.adaptation import AdaptedModel, label_list
 from metalab.adaptation import adapt as adapt_to
 from metalab.backbones import Backbone, create_backbone, seeded_initialisation
-from metalab.config import WRITERS, Config
+from metalab.config import RECOMMENDERS, WRITERS, Config
 from metalab.data import TARGETS, create_source
 from metalab.errors import ConfigError, DataError
 from metalab.execution import choose_device
@@ -114,12 +114,17 @@ def task_learning(
     (H, W) of class numbers, 0 the ground; detection lists of boxes (k, 5): class number, then x1, y1, x2, y2
     in pixels. Question answering takes lists of (passage, question) and of answers, words of the passage.
     Translation and summarisation take lists of texts and of what is to be written for them.
+    Recommendation takes inputs (n, 1 + features) of its source, and ratings or clicks.
     Raises :class:`DataError` saying what does not fit.
     """
     if metalearner.application == "question-answering":
         from metalab.answer_model import answer_task_learning
 
         return answer_task_learning(metalearner, train_data, train_labels, test_data, test_labels)
+    if metalearner.application in RECOMMENDERS:
+        from metalab.event_model import event_task_learning
+
+        return event_task_learning(metalearner, train_data, train_labels, test_data, test_labels)
     if metalearner.application in WRITERS:
         from metalab.written_model import written_task_learning
 

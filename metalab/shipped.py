@@ -40,6 +40,8 @@ RECIPES: dict[str, dict[str, Any]] = {
     "guided-spans": {},
     "guided-boxes": {},
     "guided-masks-photo": {"metalearner": "guided-masks", **ON_PHOTOS},
+    "set-taste": {},
+    "set-clicks": {},
     "guided-boxes-photo": {"metalearner": "guided-boxes", **ON_PHOTOS},
 }
 """Settings of each shipped meta-learner, chosen on meta-validation; everything else is the default.

@@ -18,7 +18,7 @@ from torch.func import vmap
 from metalab.baselines_adverts import beta_prior
 from metalab.data.campaigns import context, world
 from metalab.data.event_source import EventSource
-from metalab.metalearners.recommending import Recommending
+from metalab.metalearners.posterior import ClickPosterior
 from metalab.tasks import Examples
 
 POLICIES = {
@@ -42,7 +42,7 @@ class Served:
 
 
 def serve(
-    learner: Recommending,
+    learner: ClickPosterior,
     source: EventSource,
     *,
     advertisements: int = 10,
@@ -75,9 +75,10 @@ def serve(
         yield Served(policy, np.cumsum(best - got, 1), clicked.sum(1))
 
 
+@torch.no_grad()
 def _followed(
     policy: str,
-    learner: Recommending,
+    learner: ClickPosterior,
     source: EventSource,
     chosen: NDArray[np.int64],
     viewers: NDArray[np.int64],
@@ -153,19 +154,15 @@ def _memory(inputs: Tensor, choice: NDArray[np.int64], clicked: NDArray[np.bool_
 
 
 def _heads(
-    learner: Recommending, memory: Examples | None, repetitions: int, count: int
+    learner: ClickPosterior, memory: Examples | None, repetitions: int, count: int
 ) -> tuple[Tensor, Tensor]:
     """Return mean (repetitions, advertisements, d) and root (…, d, d) of each advertisement's head."""
-    with torch.no_grad():
-        if memory is None:
-            state = learner.prior()
-            return (
-                state["head"].expand(repetitions, count, -1),
-                state["root"].expand(repetitions, count, -1, -1),
-            )
+    if memory is None:
+        state = learner.prior()
+        return state["head"].expand(repetitions, count, -1), state["root"].expand(repetitions, count, -1, -1)
 
-        def one(x: Tensor, y: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-            state = learner.adapt(Examples(x, y, mask), 1)
-            return state["head"], state["root"]
+    def one(x: Tensor, y: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        state = learner.adapt(Examples(x, y, mask), 1)
+        return state["head"], state["root"]
 
-        return vmap(vmap(one))(memory.x, memory.y, memory.mask)
+    return vmap(vmap(one))(memory.x, memory.y, memory.mask)

@@ -41,7 +41,9 @@ RECIPES: dict[str, dict[str, Any]] = {
     "guided-boxes": {},
     "guided-masks-photo": {"metalearner": "guided-masks", **ON_PHOTOS},
     "set-taste": {},
+    "bayes-taste": {},
     "set-clicks": {},
+    "bayes-clicks": {},
     "guided-boxes-photo": {"metalearner": "guided-boxes", **ON_PHOTOS},
 }
 """Settings of each shipped meta-learner, chosen on meta-validation; everything else is the default.

@@ -28,6 +28,8 @@ page = st.navigation(
         st.Page("pages/pictures.py", title="Pictures", icon=":material/image_search:"),
         st.Page("pages/answers.py", title="Questions", icon=":material/quiz:"),
         st.Page("pages/texts.py", title="Texts", icon=":material/translate:"),
+        st.Page("pages/recommend.py", title="Recommend", icon=":material/recommend:"),
+        st.Page("pages/adverts.py", title="Campaigns", icon=":material/campaign:"),
         st.Page("pages/tasks.py", title="Tasks", icon=":material/category:"),
         st.Page("pages/train.py", title="Train", icon=":material/show_chart:"),
         st.Page("pages/adapt.py", title="Adapt", icon=":material/visibility:"),

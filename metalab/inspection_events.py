@@ -96,6 +96,15 @@ def _favourite(source: EventSource, task: int, flags: NDArray[np.int64]) -> str:
     return events.feature_names[flags[int(liking.argmax())]]
 
 
+def kinds_of(source: EventSource, entities: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the kind of each of ``entities`` (n,): the first yes-or-no feature that it has, -1 for none."""
+    flags = _flags(source.events.entity_features)
+    if not flags.size:
+        return np.full(len(entities), -1)
+    member = source.events.entity_features[entities][:, flags] > 0
+    return np.where(member.any(1), member.argmax(1), -1)
+
+
 def _flags(features: NDArray[np.float32]) -> NDArray[np.int64]:
     """Return the columns that hold 0 and 1 alone, and both."""
     if not len(features):

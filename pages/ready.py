@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from metalab.config import WRITERS
+from metalab.config import RECOMMENDERS, WRITERS
 from pages.fields import IMAGES
 
 if TYPE_CHECKING:
@@ -15,19 +15,26 @@ if TYPE_CHECKING:
 WHAT = {"Paint pixels": "segmentation", "Draw boxes": "detection"}
 """What *Pictures* does → the application."""
 
+USES = {
+    "product-recommendation": ("Recommend", "pages/recommend.py"),
+    "ad-recommendation": ("Use on campaigns", "pages/adverts.py"),
+}
+"""The button and the page of recommenders."""
 
 AUTO = "auto"
 """Stands for the ready model that does best on the labelled pictures."""
 
 
-def choose_model(application: str) -> tuple[str, float] | None:
+def choose_model(application: str, first: str | None = None) -> tuple[str, float] | None:
     """Return a model and the time of its file: the shipped one, or a run; None where there is none.
 
-    Of pictures :data:`AUTO` is the first choice, where several ready models can be tried.
+    Of pictures :data:`AUTO` is the first choice, where several ready models can be tried; else ``first``.
     """
     from metalab.comparison import models
 
     found = models(application=application)
+    if first in found:
+        found = {first: found[first], **found}
     if application in WHAT.values():
         from metalab.picture_choice import CANDIDATES
 
@@ -71,6 +78,11 @@ def use_button(run: Run) -> None:
             st.session_state["texts-what-kept"] = "Translate" if of == "translation" else "Sum up"
             st.session_state[f"model-{of}"] = run.id
             st.switch_page("pages/texts.py")
+    elif of in RECOMMENDERS:
+        label, page = USES[of]
+        if st.button(label, icon=":material/recommend:", disabled=not ready, key=f"recommend-{run.id}"):
+            st.session_state[f"model-{of}"] = run.id
+            st.switch_page(page)
     elif st.button(
         "Use on pictures", icon=":material/image_search:", disabled=not ready, key=f"pictures-{run.id}"
     ):

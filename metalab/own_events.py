@@ -80,7 +80,7 @@ def held_out_user(source: EventSource, number: int, shot: int, query: int = 50) 
 
 
 def read_ratings(content: bytes, name: str) -> RatedTask:
-    """Return the ratings of one user from a CSV; the last of one product counts. Raises :class:`DataError`."""
+    """Return one user's ratings from a CSV; a product's last one counts. Raises :class:`DataError`."""
     held: dict[str, float] = {}
     for where, row in csv_rows(decoded(content, name), name, FIELDS, ("item", "rating")):
         item = str(row["item"] or "").strip()

@@ -1,4 +1,4 @@
-"""Campaigns: a new advertisement's first impressions teach who will click; regret of serving while learning."""
+"""Campaigns: first impressions teach who will click a new advertisement, and what learning costs."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from metalab.own_events import Campaign
 
 POINTS = (
-    "Each point is a campaign that no training has met, coloured by what it is for; hover for the name. Before: "
-    "the viewers who clicked against those who did not. After: the head that the model has made of the same "
-    "impressions."
+    "Each point is a campaign that no training has met, coloured by what it is for; hover for the name. "
+    "Before: the viewers who clicked against those who did not. After: the head that the model has made of "
+    "the same impressions."
 )
 LIMITS = (
-    "The campaigns are **made up**: viewers with interests, advertisements that answer them, a few clicks in a "
-    "hundred impressions, position, time of day and fatigue. Few clicks say little: with 20 impressions "
+    "The campaigns are **made up**: viewers with interests, advertisements that answer them, a few clicks in "
+    "a hundred impressions, position, time of day and fatigue. Few clicks say little: with 20 impressions "
     "nothing beats knowing all other campaigns. For your own, train on your own impressions (*Train*, "
     "application *Ad recommendation*, source *clicks*)."
 )
@@ -89,8 +89,8 @@ def one_campaign(which: str, version: float, settings: str) -> None:
     chart(
         plots_events.rate_band(held),
         "rate-band",
-        f"The expected click rate begins at {first.rate:.1%} ({first.low:.1%} to {first.high:.1%}) and ends at "
-        f"{last.rate:.1%} ({last.low:.1%} to {last.high:.1%}); later {held.true:.1%} clicked.",
+        f"The expected click rate begins at {first.rate:.1%} ({first.low:.1%} to {first.high:.1%}) and ends "
+        f"at {last.rate:.1%} ({last.low:.1%} to {last.high:.1%}); later {held.true:.1%} clicked.",
     )
     st.caption(
         "Blue: what the model expects, with its 95 % band: before the first impression what it knows of all "
@@ -114,16 +114,16 @@ def bandit(which: str, version: float, settings: str) -> None:
     best = POLICIES[order[0].policy]
     chart(plots_events.regret_curves(held), "regret", f"Regret by viewers served; lowest: {best}.")
     st.caption(
-        "**Regret**: clicks missed so far, against always showing what each viewer is likeliest to click; lower "
-        "is better. Mean of 8 repetitions with other campaigns and viewers, and 95 % interval. Thompson "
-        "sampling shows what might be best, as likely as it may be so."
+        "**Regret**: clicks missed so far, against always showing what each viewer is likeliest to click; "
+        "lower is better. Mean of 8 repetitions with other campaigns and viewers, and 95 % interval. "
+        "Thompson sampling shows what might be best, as likely as it may be so."
     )
 
 
 st.title("Campaigns")
 st.caption(
-    "A new advertisement has no clicks yet. What many earlier campaigns have taught turns its first impressions "
-    "into an estimate with honest doubt. Nothing leaves this machine."
+    "A new advertisement has no clicks yet. What many earlier campaigns have taught turns its first "
+    "impressions into an estimate with honest doubt. Nothing leaves this machine."
 )
 with errors_in_place():
     model = choose_model("ad-recommendation", "bayes-clicks")

@@ -23,15 +23,16 @@ HERE, SAMPLE, FILE = "Rate here", "Somebody held out", "A file of ratings"
 ASKED = 12
 """Products that a new user is asked about."""
 POINTS = (
-    "Each point is a user whom no training has met, coloured by what he likes best; hover for the name. Before: "
-    "what he rated, weighed by how. After: the taste that the model has made of the same ratings. A cross is "
-    "a user who lies nearer to those of another colour."
+    "Each point is a user whom no training has met, coloured by what he likes best; hover for the name. "
+    "Before: what he rated, weighed by how. After: the taste that the model has made of the same ratings. A "
+    "cross is a user who lies nearer to those of another colour."
 )
 LIMITS = (
     "The ready model knows the **made-up shop** that comes with metalab: its books do not exist, their "
-    "statistics are those of real film ratings. For your own products train on your own ratings (*Train*, "
-    "application *Product recommendation*, source *ratings*): a table with the columns user, item and rating. "
-    "MovieLens-100k, where its package is installed, may be used for **non-commercial** purposes only."
+    "statistics are near those of real film ratings. For your own products train on your own ratings "
+    "(*Train*, application *Product recommendation*, source *ratings*): a table with the columns user, item "
+    "and rating. MovieLens-100k, where its package is installed, may be used for **non-commercial** purposes "
+    "only."
 )
 
 
@@ -110,7 +111,7 @@ def cards(title: str, found: list[Suggested], top: float, explained: str) -> Non
     rows = []
     for place, one in enumerate(found, 1):
         name = html.escape(one.name)
-        band = "" if one.low is None else f" ({one.low:.1f} to {one.high:.1f})"
+        band = "" if one.low is None or one.because is None else f" ({one.low:.1f} to {one.high:.1f})"
         because = "" if one.because is None else f"<br><small>because of {html.escape(one.because)}</small>"
         share = max(0.0, min(1.0, one.expected / top))
         rows.append(
@@ -167,8 +168,8 @@ def take_away(held: RatedList) -> None:
 
 st.title("Recommend")
 st.caption(
-    "Rate a few things, and the model turns what it knows of many tastes into yours, in milliseconds. Nothing "
-    "leaves this machine."
+    "Rate a few things, and the model turns what it knows of many tastes into yours, in milliseconds. "
+    "Nothing leaves this machine."
 )
 with errors_in_place():
     model = choose_model("product-recommendation")

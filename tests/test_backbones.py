@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from metalab.backbones import BACKBONES, Backbone, build, create_backbone, describe
 from metalab.config import Config
 
-OTHERS = ("mlp", "photo", "pyramid", "photo-pyramid", "reader", "local", "translator", "summariser")
-IMAGES = [family for family in BACKBONES if family not in OTHERS]
+OTHERS = {"mlp", "photo", "pyramid", "photo-pyramid", "reader", "local", "translator", "summariser"}
+IMAGES = [family for family in BACKBONES if family not in OTHERS | {"products", "adverts"}]
 """Those of images; the others have tests of their own."""
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from metalab.baselines import BASELINES
 from metalab.checkpoints import SHIPPED
+from metalab.config import RECOMMENDERS
 from metalab.data import create_source
 from metalab.errors import CheckpointError, RunError
 from metalab.evaluation import evaluate
@@ -20,7 +21,7 @@ OTHERS = {"segmentation": 0.7, "detection": 0.85, "question-answering": 0.5}
 
 def test_every_metalearner_is_shipped_with_its_evaluation() -> None:
     found, table = shipped(), shipped_evaluation()
-    others = {name: one for of in OTHERS for name, one in shipped(of).items()}
+    others = {name: one for of in (*OTHERS, *RECOMMENDERS) for name, one in shipped(of).items()}
     assert {*found, *others} == set(RECIPES)
     for name, model in others.items():
         made = model.config.replace(test_tasks=200)

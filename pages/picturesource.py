@@ -95,7 +95,7 @@ def _notes(notes: Sequence[Note]) -> None:
     import pandas as pd
 
     done = {"skipped": "left out", "repaired": "repaired", "warning": "worth a look"}
-    rows = [{"File": one.where, "What": one.what, "Done": done[one.action]} for one in notes]
+    rows = [{"File": one.where, "Done": done[one.action], "What": one.what} for one in notes]
     wide = {"What": st.column_config.TextColumn(width="large")}
     st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch", column_config=wide)
 
@@ -135,6 +135,9 @@ def _files(target: Target) -> PictureTask | None:
         st.session_state["pictures-seed"] += 1
 
     row[2].button(
-        "Other support", icon=":material/shuffle:", on_click=again, help="Draw which pictures teach anew."
+        "Redraw",
+        icon=":material/shuffle:",
+        on_click=again,
+        help="Draw anew which pictures teach: the support.",
     )
     return divide(found.pictures, sorted(chosen), shot, st.session_state["pictures-seed"])

@@ -7,7 +7,7 @@ pixels does well (README, *Masks and boxes*). So each candidate is tried on labe
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from metalab.backbones.base import Film, Params
+from metalab.backbones.efficientnet import EfficientNet
 from metalab.data import TARGETS
 from metalab.data.annotation import Picture
 from metalab.data.fitting import fitting_size
@@ -33,6 +34,8 @@ CANDIDATES = {
     "detection": ("guided-boxes-photo", "guided-boxes"),
 }
 """Ready models of an application: of equally good ones, and where nothing can be measured, the first."""
+Known = dict[bytes, tuple[Tensor, ...]]
+"""What was made of pictures, by their pixels."""
 FOLDS = 4
 """Labelled pictures that are left out in turn, at most: each costs as much as adapting."""
 
@@ -108,9 +111,9 @@ def tried(learners: Mapping[str, MetaLearner], support: Examples, way: int) -> d
     Empty where none can be kept: boxes on one picture a class.
     """
     parts = list(divisions(support, way))
-    found = {}
+    found, networks = {}, {}
     for name, held in learners.items() if parts else ():
-        learner = _remembering(held)
+        learner = _remembering(held, networks)
         scores = [
             float(score(learner.predict(learner.adapt(known, way), kept.x), kept)) for known, kept in parts
         ]
@@ -118,23 +121,38 @@ def tried(learners: Mapping[str, MetaLearner], support: Examples, way: int) -> d
     return found
 
 
-def _remembering(learner: MetaLearner) -> MetaLearner:
-    """Return a copy of ``learner`` whose backbone looks at each picture once, in however many divisions."""
-    told, known = copy.deepcopy(learner), {}
+def _remembering(learner: MetaLearner, networks: dict[bytes, Known]) -> MetaLearner:
+    """Return a copy of ``learner`` whose backbone looks at each picture once, in however many divisions.
+
+    What a frozen network has seen is kept in ``networks`` by its fingerprint: learners share it.
+    """
+    told = copy.deepcopy(learner)
     backbone = told.backbone
     look, own = backbone.levels, backbone.params()
+    once = _once(lambda x: look(own, x), {})
 
     def levels(params: Params, x: Tensor, film: Film | None = None) -> tuple[Tensor, Tensor]:
         if film is not None or any(params[name] is not tensor for name, tensor in own.items()):
             return look(params, x, film)  # adjusted to a task
-        keys = [picture.cpu().numpy().tobytes() for picture in x]
-        if new := [i for i, key in enumerate(keys) if key not in known]:
-            known.update(zip([keys[i] for i in new], zip(*look(params, x[new]), strict=True), strict=True))
-        fine, coarse = zip(*(known[key] for key in keys), strict=True)
-        return torch.stack(fine), torch.stack(coarse)
+        fine, coarse = once(x)
+        return fine, coarse
 
     backbone.levels = levels
+    if isinstance(backbone, EfficientNet):
+        backbone.maps = _once(backbone.maps, networks.setdefault(backbone.fingerprint, {}))
     return told
+
+
+def _once(look: Callable[[Tensor], Sequence[Tensor]], known: Known) -> Callable[[Tensor], list[Tensor]]:
+    """Return ``look``, pictures (n, ...) to maps (n, ...), which asks it only for those not ``known``."""
+
+    def looked(x: Tensor) -> list[Tensor]:
+        keys = [picture.cpu().numpy().tobytes() for picture in x]
+        if new := [i for i, key in enumerate(keys) if key not in known]:
+            known.update(zip((keys[i] for i in new), zip(*look(x[new]), strict=True), strict=True))
+        return [torch.stack(maps) for maps in zip(*(known[key] for key in keys), strict=True)]
+
+    return looked
 
 
 def divisions(support: Examples, way: int) -> Iterator[tuple[Examples, Examples]]:

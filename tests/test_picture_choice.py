@@ -13,6 +13,7 @@ from PIL import Image
 
 import metalab
 from metalab import picture_choice
+from metalab.backbones.efficientnet import EfficientNet
 from metalab.bench.photo_tasks import CropSource, labelled_photos
 from metalab.cli import main
 from metalab.data import TARGETS
@@ -104,6 +105,25 @@ def test_each_picture_is_looked_at_once_and_scores_stay(application: str) -> Non
     seen.clear()
     assert tried(held, support, 2) == pytest.approx(by_hand, abs=1e-3)
     assert sum(seen) == len(task.support) * len(held)
+
+
+def test_learners_on_photo_features_share_what_the_network_saw(monkeypatch: pytest.MonkeyPatch) -> None:
+    task = sample_task("segmentation", 2, 2, 2, 1)
+    held, seen, maps = learners("segmentation"), [], EfficientNet.maps
+
+    def counted(self: EfficientNet, x: torch.Tensor) -> list[torch.Tensor]:
+        seen.append(len(x))
+        return maps(self, x)
+
+    monkeypatch.setattr(EfficientNet, "maps", counted)
+    photo = {name: one for name, one in held.items() if isinstance(one.backbone, EfficientNet)}
+    assert len(photo) == 2
+    support = Examples(
+        examples([one.image for one in task.support], next(iter(photo.values())).backbone),
+        targets(task.support, task.classes, 64, "masks"),
+    )
+    tried(photo, support, 2)
+    assert sum(seen) == len(task.support)
 
 
 def pictures() -> list[Picture]:

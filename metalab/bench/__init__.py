@@ -7,6 +7,7 @@ BENCHES = {
     "adapt": "how long adapting a shipped model takes",
     "answers": "questions: methods and baselines on held-out kinds of question, 1, 5 and 10 examples",
     "speed": "speed and memory of meta-training against learn2learn",
+    "events": "a million rows of ratings with bad lines: seconds and memory to prepare them",
     "gpu": "speed and memory of meta-training on a GPU: ways, task batches, against learn2learn and the CPU",
     "methods": "every meta-learner under one budget on the same held-out tasks: the leaderboard",
     "photos": "own photos: heads, adapters and baselines, calibration, strangers, times",

@@ -83,7 +83,8 @@ class Config(BaseModel):
         False,
         "Task",
         "Leave out what is faulty",
-        "Of own annotated pictures: go on without what cannot be used, instead of stopping with a list.",
+        "Of own annotated pictures, ratings and clicks: go on without what cannot be used, instead of "
+        "stopping with a list.",
     )
     episodes: Literal["within", "mixed"] = _field(
         "within",

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from metalab.adaptation import describe, rebuild
 from metalab.checkpoints import checkpoint_bytes, load_checkpoint, prefixed
+from metalab.data.event_features import PARTS, Column, encoded
+from metalab.data.event_rows import EventRows
 from metalab.data.event_source import EventSource
 from metalab.errors import CheckpointError, DataError
 from metalab.metalearners import State
@@ -32,11 +36,17 @@ SURE = 1.96
 
 @dataclass(frozen=True, eq=False)
 class Catalogue:
-    """What may be met: ``names`` and inputs ``x`` (entities, 1 + features); ``scale`` of outcomes."""
+    """What may be met: ``names`` and inputs ``x`` (entities, 1 + features); ``scale`` of outcomes.
+
+    ``columns`` say how rows of the user's tables are described, in the order of the features; none for
+    other data."""
 
     names: list[str]
     x: Tensor
     scale: tuple[float, float]
+    columns: tuple[Column, ...] = ()
+    keys: tuple[str, ...] = ()
+    """Other names by which they are known."""
 
     @classmethod
     def of(cls, source: EventSource, task: int | None = None) -> Catalogue:
@@ -48,19 +58,44 @@ class Catalogue:
         if task is None:
             first = 1 + events.entity_features.shape[1]
             x[:, first : first + events.task_features.shape[1]] = 0
-        return cls([str(name) for name in events.entity_names], torch.from_numpy(x), events.scale)
+        names = [str(name) for name in events.entity_names]
+        keys = tuple(str(key) for key in events.entity_keys)
+        return cls(names, torch.from_numpy(x), events.scale, source.columns, keys)
+
+    @cached_property
+    def _at(self) -> dict[str, int]:
+        """Where each name and key stands."""
+        named = ((name, place) for names in (self.keys, self.names) for place, name in enumerate(names))
+        return dict(named)
+
+    def described(self, names: Sequence[str], rows: pd.DataFrame) -> tuple[Tensor, list[int]]:
+        """Return inputs (n, 1 + features) of entities ``names`` in ``rows`` of a table, and their places.
+
+        One that the catalogue does not have (place -1) is described by its columns alone.
+        """
+        places = [self._at.get(name, -1) for name in names]
+        x = torch.zeros(len(names), self.x.shape[1])
+        known = torch.tensor([place >= 0 for place in places])
+        first = 1
+        for of in PARTS:
+            part = torch.from_numpy(encoded(rows, self.columns, of))
+            x[:, first : first + part.shape[1]] = part
+            first += part.shape[1]
+            if of == "entity":
+                taken = self.x[[place for place in places if place >= 0], :first]
+                x[known, :first] = taken
+        return x, places
 
     def places(self, names: Sequence[str], where: str) -> list[int]:
         """Return where ``names`` stand. Raises :class:`DataError` for one that is not there."""
         import difflib
 
-        at = {name: place for place, name in enumerate(self.names)}
         for number, name in enumerate(names):
-            if name not in at:
+            if name not in self._at:
                 near = difflib.get_close_matches(name, self.names, 1)
                 fix = f"Did you mean {near[0]}?" if near else "Use a name of the training data"
                 raise DataError(f"{name!r} is unknown", where=f"{where}[{number}]", fix=fix)
-        return [at[name] for name in names]
+        return [self._at[name] for name in names]
 
 
 @dataclass(frozen=True)
@@ -110,6 +145,13 @@ class EventModel:
             return self._told(self.catalogue.x[places], places)
         x = inputs(events, self.catalogue.x.shape[1], "events")
         return self._told(x, [-1] * len(x))
+
+    def predict_table(self, table: EventRows) -> list[Suggested]:
+        """Return what is expected of each row of a user's table. Raises :class:`DataError`."""
+        if not self.catalogue.columns:
+            self.catalogue.places(table.names, table.where)
+        found = self._told(*self.catalogue.described(table.names, table.rows))
+        return [replace(one, name=name) for one, name in zip(found, table.names, strict=True)]
 
     def suggest(self, count: int = 10) -> list[Suggested]:
         """Return the ``count`` entities of which most is expected, besides those in the support set."""
@@ -185,7 +227,9 @@ class EventModel:
         tensors = {f"learner.{k}": v for k, v in self.metalearner.state_dict().items()}
         tensors |= {f"state.{k}": v for k, v in self.state.items()}
         tensors["catalogue.x"] = self.catalogue.x
-        rest = {"names": self.catalogue.names, "scale": self.catalogue.scale, "given": self.given}
+        held = self.catalogue
+        rest = {"names": held.names, "keys": held.keys, "scale": held.scale, "columns": held.columns}
+        rest["given"] = self.given
         return checkpoint_bytes(KIND, tensors, {**describe(self.metalearner), **rest})
 
 
@@ -195,7 +239,10 @@ def load_event_model(path: Path | str) -> EventModel:
     learner = rebuild(meta, prefixed(tensors, "learner"), path)
     try:
         low, high = meta["scale"]
-        catalogue = Catalogue(list(meta["names"]), tensors["catalogue.x"], (float(low), float(high)))
+        columns = tuple(Column(name, of, tuple(values), *rest) for name, of, values, *rest in meta["columns"])
+        x = tensors["catalogue.x"]
+        keys = tuple(meta["keys"])
+        catalogue = Catalogue(list(meta["names"]), x, (float(low), float(high)), columns, keys)
         given = tuple((int(place), float(outcome)) for place, outcome in meta["given"])
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"describes no recommender ({error})", where=path) from None
@@ -209,9 +256,32 @@ def adapt_events(
 ) -> EventModel:
     """Adapt to the ``outcomes`` of entities ``names``; nothing is meta-trained. Raises :class:`DataError`."""
     places = catalogue.places(names, "names")
-    support = examples(catalogue.x[places], outcomes, catalogue.scale, "outcomes")
-    given = tuple(zip(places, (float(one) for one in outcomes), strict=True))
-    return EventModel(metalearner, adapted(metalearner, support), catalogue, given)
+    return _adapted_model(metalearner, catalogue, catalogue.x[places], places, outcomes)
+
+
+def adapt_table(metalearner: Recommending, catalogue: Catalogue, table: EventRows) -> EventModel:
+    """Adapt to the rows of a user's table; entities that nobody met are described by their columns.
+
+    Raises :class:`DataError`.
+    """
+    if table.outcomes is None:
+        raise DataError("no column says how it went", where=table.where, fix="Add rating, or clicked")
+    if not catalogue.columns:  # nothing would describe an unknown name
+        catalogue.places(table.names, table.where)
+    x, places = catalogue.described(table.names, table.rows)
+    return _adapted_model(metalearner, catalogue, x, places, table.outcomes)
+
+
+def _adapted_model(
+    metalearner: Recommending,
+    catalogue: Catalogue,
+    x: Tensor,
+    places: Sequence[int],
+    outcomes: Sequence[float],
+) -> EventModel:
+    support = examples(x, outcomes, catalogue.scale, "outcomes")
+    given = [(place, float(one)) for place, one in zip(places, outcomes, strict=True) if place >= 0]
+    return EventModel(metalearner, adapted(metalearner, support), catalogue, tuple(given))
 
 
 def adapted(metalearner: Recommending, support: Examples) -> State:

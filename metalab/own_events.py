@@ -13,21 +13,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from metalab.data.event_rows import EventRows
 from metalab.data.event_source import EventSource
 from metalab.data.questions import numpy_generator
-from metalab.data.rows import csv_rows, decoded
-from metalab.errors import DataError
-from metalab.event_model import Catalogue, EventModel, Suggested, adapt_events, adapted
+from metalab.event_model import Catalogue, EventModel, Suggested, adapt_events, adapt_table, adapted
 from metalab.inspection_events import kinds_of
 from metalab.metalearners.recommending import Recommending
 from metalab.outcomes import area, ndcg
 from metalab.tasks import Examples, TaskShape, seeded
 
-FIELDS = {
-    "item": ("item", "item_id", "product", "product_id", "title", "name", "movie", "sku"),
-    "rating": ("rating", "stars", "score", "value"),
-}
-"""Names that the columns of a user's ratings may have."""
 LIST = 10
 """Places of a list that is shown."""
 DRAWS = 400
@@ -36,13 +30,15 @@ DRAWS = 400
 
 @dataclass(frozen=True)
 class RatedTask:
-    """Ratings to learn from and to judge by: names, outcomes. ``task``: the number of a held-out user."""
+    """Ratings to learn from and to judge by: names, outcomes. ``task``: the number of a held-out user;
+    ``table``: the rows of a file, if they come from one."""
 
     names: tuple[str, ...]
     outcomes: tuple[float, ...]
     query_names: tuple[str, ...] = ()
     query_outcomes: tuple[float, ...] = ()
     task: int | None = None
+    table: EventRows | None = None
 
     @property
     def key(self) -> str:
@@ -79,24 +75,6 @@ def held_out_user(source: EventSource, number: int, shot: int, query: int = 50) 
     return RatedTask(*told(support), *told(later), user)
 
 
-def read_ratings(content: bytes, name: str) -> RatedTask:
-    """Return one user's ratings from a CSV; a product's last one counts. Raises :class:`DataError`."""
-    held: dict[str, float] = {}
-    for where, row in csv_rows(decoded(content, name), name, FIELDS, ("item", "rating")):
-        item = str(row["item"] or "").strip()
-        try:
-            rating = float(str(row["rating"]).replace(",", "."))
-        except ValueError:
-            raise DataError(f"{row['rating']!r} is no rating", where=where, fix="Give a number") from None
-        if not item or not np.isfinite(rating):
-            raise DataError("no item, or no rating", where=where, fix="Fill it in, or delete the row")
-        held.pop(item, None)
-        held[item] = rating
-    if not held:
-        raise DataError("holds no ratings", where=name, fix="Give one or more")
-    return RatedTask(tuple(held), tuple(held.values()))
-
-
 def starters(source: EventSource, count: int = 12) -> list[str]:
     """Return well-known products of many kinds: good to ask a new user about."""
     events = source.events
@@ -117,11 +95,14 @@ def rate(metalearner: Recommending, source: EventSource, task: RatedTask) -> Rat
     """Adapt to the ratings of ``task`` and make its list. Raises :class:`DataError`."""
     catalogue = Catalogue.of(source, task.task)
     started = time.perf_counter()
-    model = adapt_events(metalearner, catalogue, task.names, task.outcomes)
+    if task.table is None:
+        model = adapt_events(metalearner, catalogue, task.names, task.outcomes)
+    else:
+        model = adapt_table(metalearner, catalogue, task.table)
     seconds = time.perf_counter() - started
     plain = EventModel(metalearner, metalearner.prior(), catalogue)
     met = metalearner.backbone.met[catalogue.x[:, 0].long()].numpy().copy()
-    met[catalogue.places(task.names, "names")] = -1
+    met[[place for place, _ in model.given]] = -1
     popular = np.argsort(-met, kind="stable")[:LIST]
     before = plain.predict([catalogue.names[place] for place in popular])
     scores = {}

@@ -97,11 +97,18 @@ def rated_sample(source: EventSource) -> RatedTask:
 
 def rated_file(source: EventSource) -> RatedTask | None:
     """Read the ratings of one user from a CSV with the columns item and rating."""
-    from metalab.own_events import read_ratings
+    from metalab.data.event_rows import read_rows
+    from metalab.own_events import RatedTask
 
-    st.caption("A CSV with the columns **item** and **rating**; items by the names of the training data.")
+    st.caption(
+        "A CSV with the columns **item** and **rating**; items by the names of the training data. Unknown "
+        "ones need the columns that described items there."
+    )
     file = st.file_uploader("Ratings", type=["csv"], key="recommend-file")
-    return None if file is None else read_ratings(file.getvalue(), file.name)
+    if file is None:
+        return None
+    table = read_rows(file.getvalue(), "ratings", file.name)
+    return RatedTask(tuple(table.names), tuple(table.outcomes), table=table)
 
 
 def cards(title: str, found: list[Suggested], top: float, explained: str) -> None:

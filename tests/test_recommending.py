@@ -16,6 +16,7 @@ from metalab.baselines_products import PRODUCT_BASELINES, PRODUCT_FITTED
 from metalab.config import RECOMMENDERS, Config
 from metalab.data import create_source
 from metalab.data.event_source import EventSource
+from metalab.data.event_statistics import statistics
 from metalab.data.events import gathered
 from metalab.errors import DataError
 from metalab.event_model import Catalogue, adapt_events
@@ -25,7 +26,7 @@ from metalab.metalearners import metalearners
 from metalab.metalearners.posterior import exact
 from metalab.metalearners.recommending import PRODUCTS
 from metalab.outcomes import area, calibration_error, ndcg
-from metalab.own_events import held_out_user, rate, read_ratings, starters, watched
+from metalab.own_events import held_out_user, rate, starters, watched
 from metalab.shipped import load_trained
 from metalab.tasks import SPLITS, Examples, TaskShape, seeded, task_list
 
@@ -45,25 +46,20 @@ def adverts() -> EventSource:
 
 
 def test_the_shop_is_like_movielens(products: EventSource) -> None:
-    """MovieLens-100k, in the same order: 65, 3.53, 1.13, 0.44, 0.53, 0.43, 0.92, 0.0245."""
-    events = products.events
-    counts, y, task = events.counts, events.outcome, events.task_of()
-    met = np.bincount(events.entity, minlength=len(events.entity_names))
-    means = np.bincount(events.entity, y, minlength=len(met)) / met.clip(1)
-    assert 55 < np.median(counts) < 75
-    assert 3.3 < y.mean() < 3.7
-    assert 1.0 < y.std() < 1.2
-    assert 0.36 < (np.bincount(task, y) / counts).std() < 0.5
-    assert 0.4 < means[met >= 20].std() < 0.6
-    assert 0.38 < np.sort(met)[::-1][: len(met) // 10].sum() / met.sum() < 0.5
-    item = np.bincount(events.entity, y - y.mean(), minlength=len(met)) / (met + 5)
-    left = y - y.mean() - item[events.entity]
-    left -= (np.bincount(task, left) / (counts + 5))[task]
-    assert 0.85 < left.std() < 1.0
-    table = np.zeros((len(counts), len(met)), np.float32)
-    table[task, events.entity] = left
-    first = np.linalg.eigvalsh(table.T @ table)[-1] / (table**2).sum()
-    assert 0.015 < first < 0.045
+    """The numbers are MovieLens-100k's, as ``statistics(movielens.ratings())`` gives them."""
+    found = statistics(products.events)
+    for name, (real, apart) in {
+        "median events of a task": (65, 10),
+        "mean outcome": (3.53, 0.2),
+        "deviation of outcomes": (1.126, 0.1),
+        "deviation of task means": (0.445, 0.06),
+        "deviation of entity means": (0.533, 0.1),
+        "share of the most met tenth": (0.427, 0.05),
+        "deviation left": (0.919, 0.06),
+        "share of the first factor": (0.0245, 0.012),
+        "share of ten factors": (0.126, 0.03),
+    }.items():
+        assert abs(found[name] - real) < apart, (name, found[name])
 
 
 def test_campaigns_have_a_few_clicks_in_a_hundred(adverts: EventSource) -> None:
@@ -243,19 +239,13 @@ def test_a_list_of_ones_own_saved_and_read(products: EventSource, tmp_path: Path
     assert len({one.name for one in other} & {one.name for one in found}) < 5
 
 
-def test_bad_ratings_are_named(products: EventSource, tmp_path: Path) -> None:
+def test_bad_ratings_are_named(products: EventSource) -> None:
     learner, catalogue = load_trained("set-taste").metalearner, Catalogue.of(products)
     name = catalogue.names[0]
     with pytest.raises(DataError, match="Did you mean"):
         adapt_events(learner, catalogue, [name[:-1]], [3])
     with pytest.raises(DataError, match=r"outcomes\[0\].*outside of 1 to 5"):
         adapt_events(learner, catalogue, [name], [9])
-    with pytest.raises(DataError, match="no column rating"):
-        read_ratings(b"item,grade\na,3\n", "r.csv")
-    with pytest.raises(DataError, match=r"line 3.*no rating"):
-        read_ratings(b"item,rating\na,3\nb,good\n", "r.csv")
-    held = read_ratings(b"item;rating\na;3,5\na;4\n", "r.csv")
-    assert (held.names, held.outcomes) == (("a",), (4.0,))
     x = catalogue.x[:3].numpy()
     result = metalab.task_learning(learner, x, [5, 1, 3], x, [5, 1, 3])
     assert result.accuracy > 0.5

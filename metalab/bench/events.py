@@ -43,7 +43,7 @@ def write(path: Path, rows: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     users, items = rng.integers(0, rows // 50, rows), (rng.pareto(1.2, rows) * 50).astype(int) % 20_000
     ratings, times = rng.integers(1, 6, rows), rng.integers(1_400_000_000, 1_700_000_000, rows)
-    bad = set(rng.choice(rows, min(BAD, rows // 10), replace=False).tolist())
+    bad = set(rng.choice(rows, min(BAD, rows // 100), replace=False).tolist())
     with path.open("w", encoding="utf-8") as file:
         file.write("user,item,rating,timestamp,title,genre,country\n")
         for row, (user, item, rating, when) in enumerate(

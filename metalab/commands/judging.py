@@ -8,7 +8,7 @@ from pathlib import Path
 from metalab.commands import AddCommand
 from metalab.commands.own import evaluate_own
 from metalab.commands.shown import bar, print_table, tell
-from metalab.config import APPLICATIONS, WRITERS
+from metalab.config import APPLICATIONS, RECOMMENDERS, WRITERS
 from metalab.errors import ConfigError
 
 IMAGES, QUESTIONS = "image-classification", "question-answering"
@@ -49,6 +49,8 @@ def add_commands(command: AddCommand) -> None:
 def _evaluate(arguments: argparse.Namespace) -> int:
     if arguments.application == IMAGES and not arguments.model:
         return evaluate_own(arguments)
+    if arguments.application in RECOMMENDERS and arguments.data and not arguments.model:
+        return _evaluate_events(arguments)
     from metalab.backbones import same_weights
     from metalab.data import create_test_source
     from metalab.evaluation import Evaluation, evaluate
@@ -89,6 +91,41 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     shape, table = task_shape(config, "test", source), {}
     with bar() as show:
         for item in evaluate(learners, first.pretrained, source, shape, arguments.tasks):
+            if isinstance(item, Evaluation):
+                table = item.as_dict()
+            else:
+                show(item)
+    print_table(table, arguments)
+    return 0
+
+
+def _evaluate_events(arguments: argparse.Namespace) -> int:
+    """Train on most users (or campaigns) of own data and judge by the others: no shipped model knows them."""
+    from metalab.api import create_metalearner, create_pretrain_model, train_metalearner
+    from metalab.config import Config
+    from metalab.data import create_source
+    from metalab.evaluation import Evaluation, evaluate
+    from metalab.metalearners import metalearners
+    from metalab.shipped import shipped
+    from metalab.tasks import TaskShape
+
+    of = arguments.application
+    place = arguments.source or ("ratings" if of == "product-recommendation" else "clicks")
+    shape = {name: getattr(arguments, name) for name in ("shot", "query") if getattr(arguments, name)}
+    config = Config.create(
+        application=of, source=place, data=arguments.data, leave_out=arguments.leave_out, **shape
+    )
+    source, learners, table = create_source(config), {}, {}
+    tell(getattr(source, "notes", ()))
+    judged = TaskShape(1, config.shot, config.query)
+    source.check(judged, "test")
+    with bar() as show:
+        pretrained = create_pretrain_model(config, source, show)
+        for name in [name for name in metalearners(of) if name in shipped(of)]:
+            learners[name] = create_metalearner(name, pretrained, seed=config.seed)
+            train_metalearner(learners[name], config.replace(metalearner=name), source, show)
+        tasks = min(arguments.tasks, len(source.eligible("test", config.shot)))
+        for item in evaluate(learners, pretrained.frozen_copy(), source, judged, tasks):
             if isinstance(item, Evaluation):
                 table = item.as_dict()
             else:

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 
 from metalab.commands import AddCommand
 from metalab.commands.shown import bar, print_table, tell
-from metalab.config import APPLICATIONS, WRITERS
+from metalab.config import APPLICATIONS, RECOMMENDERS, WRITERS
 from metalab.errors import ConfigError
 
 if TYPE_CHECKING:
     from metalab.answer_model import AnswerModel
+    from metalab.event_model import EventModel
     from metalab.metalearners import MetaLearner
     from metalab.picture_model import PictureModel
     from metalab.written_model import WrittenModel
@@ -43,7 +44,8 @@ def add_commands(command: AddCommand) -> None:
         help="folder or zip with one sub-folder per class, a CSV of (path, label), or a .npz with the arrays "
         "images (or X) and labels (or y); for masks and boxes COCO, Pascal VOC, or images/ and masks/; for "
         "questions SQuAD's .json, .jsonl, or a .csv with passage, question and answer; for translation "
-        "and summarisation .csv, .json or .jsonl with source and target, or document and summary; .tmx, .po",
+        "and summarisation .csv, .json or .jsonl with source and target, or document and summary; .tmx, .po; "
+        "for recommendation .csv with item and rating, or clicked and what describes an impression",
     )
     adapt.add_argument(
         "--leave-out",
@@ -60,8 +62,14 @@ def add_commands(command: AddCommand) -> None:
     )
     predict.add_argument("--model", required=True, type=Path, metavar="FILE", help="written by adapt")
     predict.add_argument(
-        "images", nargs="+", type=Path, metavar="FILE", help="image files; for texts text files"
+        "images",
+        nargs="*",
+        type=Path,
+        metavar="FILE",
+        help="image files; for texts text files; for recommenders tables of what to judge (without one: the "
+        "best of the catalogue)",
     )
+    predict.add_argument("--top", type=int, default=10, help="of the catalogue (default: 10)")
     predict.add_argument("--question", help="of a question answerer: what to find in each text file")
     predict.add_argument(
         "--lines", action="store_true", help="of a translator or summariser: each line of a file is a text"
@@ -95,6 +103,8 @@ def _adapt(arguments: argparse.Namespace) -> int:
         return _adapt_answers(arguments)
     if arguments.application in WRITERS:
         return _adapt_texts(arguments)
+    if arguments.application in RECOMMENDERS:
+        return _adapt_events(arguments)
     if arguments.application != "image-classification":
         return _adapt_pictures(arguments)
     if arguments.model != AUTO:
@@ -153,6 +163,40 @@ def _adapt_texts(arguments: argparse.Namespace) -> int:
     adapt_writer(learner, pairs).save(arguments.out)
     tell([*held.notes, *cut_notes(learner, pairs, str(arguments.support))])
     print(f"{arguments.out}: from {len(pairs)} pairs of texts. {learner.label}")
+    return 0
+
+
+def _adapt_events(arguments: argparse.Namespace) -> int:
+    from metalab.choice import AUTO
+    from metalab.data import create_source
+    from metalab.data.event_rows import read_rows
+    from metalab.event_model import Catalogue, adapt_table
+    from metalab.shipped import load_trained, shipped
+
+    learner = _chosen(arguments)
+    which = next(iter(shipped(arguments.application))) if arguments.model == AUTO else arguments.model
+    clicks = learner.backbone.clicks
+    table = read_rows(arguments.support, "clicks" if clicks else "ratings")
+    catalogue = Catalogue.of(create_source(load_trained(which).config))
+    model = adapt_table(learner, catalogue, table)
+    model.save(arguments.out)
+    unknown = len(table.names) - len(model.given)
+    what = "impressions" if clicks else "ratings"
+    print(f"{arguments.out}: from {len(table.names)} {what}, {unknown} of unknown ones. {learner.label}")
+    return 0
+
+
+def _predict_events(model: EventModel, arguments: argparse.Namespace) -> int:
+    """Print one line of JSON for each row of the tables; without a table, for the best of the catalogue."""
+    from metalab.data.event_rows import read_rows
+
+    kind = "clicks" if model.metalearner.backbone.clicks else "ratings"
+    if not arguments.images:
+        for one in model.suggest(arguments.top):
+            print(json.dumps(one.as_dict(), ensure_ascii=False))
+    for path in arguments.images:
+        for one in model.predict_table(read_rows(path, kind, outcomes=False)):
+            print(json.dumps({"file": str(path), **one.as_dict()}, ensure_ascii=False))
     return 0
 
 
@@ -225,6 +269,7 @@ def _predict(arguments: argparse.Namespace) -> int:
     from metalab.adaptation import load
     from metalab.answer_model import AnswerModel
     from metalab.data.reading import read_image
+    from metalab.event_model import EventModel
     from metalab.picture_model import PictureModel
     from metalab.runs import RunStore
     from metalab.shipped import shipped
@@ -238,6 +283,10 @@ def _predict(arguments: argparse.Namespace) -> int:
             fix=f"First: python -m metalab adapt --model {name} --support DIR --out FILE, then --model FILE",
         )
     model = load(arguments.model)
+    if isinstance(model, EventModel):
+        return _predict_events(model, arguments)
+    if not arguments.images:
+        raise ConfigError("which files?", where="FILE", fix="Name one or more")
     if isinstance(model, PictureModel):
         return _predict_pictures(model, arguments)
     if isinstance(model, AnswerModel):

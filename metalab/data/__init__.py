@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from metalab.config import Config
 from metalab.errors import ConfigError
 from metalab.tasks import TaskSource
+
+if TYPE_CHECKING:
+    from metalab.data.events import Events
 
 TARGETS = {"segmentation": "masks", "detection": "boxes"}
 """What the examples of scenes and annotated pictures are labelled with."""
@@ -84,6 +88,12 @@ def create_test_source(
     same_data = data is None or (config.data is not None and Path(data).resolve() == config.data.resolve())
     if name == config.source and same_data and not exclude:
         return create_source(config, device)
+    if config.source in EVENTS:
+        raise ConfigError(
+            f"a recommender knows only the entities of what it was trained on ({config.source})",
+            where="source" if name != config.source else "data",
+            fix=f"Train on these: python -m metalab train --application {config.application} --source {name}",
+        )
     asked = config.replace(source=name, data=data or config.data)
     if name == "omniglot":
         from metalab.data.omniglot import omniglot
@@ -101,16 +111,26 @@ def create_test_source(
 def _events(config: Config, device: torch.device | str) -> TaskSource:
     from metalab.data.event_source import EventSource
 
-    by_time = config.application == "ad-recommendation"
+    def source(events: Events, **rest: Any) -> TaskSource:
+        return EventSource(config.source, events, config.application == "ad-recommendation", device, **rest)
+
     if config.source == "shop":
         from metalab.data.shop import shop
 
-        return EventSource(config.source, shop(), by_time, device)
+        return source(shop())
     if config.source == "campaigns":
         from metalab.data.campaigns import campaigns
 
-        return EventSource(config.source, campaigns(), by_time, device)
-    raise ConfigError("this version brings no such events", where=f"source: {config.source}")
+        return source(campaigns())
+    if config.source in ("ratings", "clicks"):
+        from metalab.data.events_in import read_events
+
+        held = read_events(config.data, config.source, leave_out=config.leave_out)
+        return source(held.events, notes=tuple(held.notes), columns=tuple(held.columns))
+    from metalab.data import movielens
+
+    read = movielens.ratings if config.source == "movielens" else movielens.clicks
+    return source(read(config.data))
 
 
 def _own_pairs(config: Config, device: torch.device | str) -> TaskSource:

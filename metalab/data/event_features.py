@@ -1,6 +1,6 @@
 """The further columns of a table of events as numbers: of entities, of tasks, or of the moment.
 
-What is decided about a column (:class:`Column`) can be kept, so that later rows are described in the same way.
+What is decided about a column (:class:`Column`) can be kept, so that later rows are described alike.
 """
 
 from __future__ import annotations

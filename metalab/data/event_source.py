@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from metalab.data.event_features import Column
 from metalab.data.events import Events, Floats
 from metalab.data.questions import numpy_generator
 from metalab.errors import DataError
@@ -44,9 +45,12 @@ class EventSource:
         by_time: bool,
         device: torch.device | str = "cpu",
         notes: tuple[str, ...] = (),
+        columns: tuple[Column, ...] = (),
     ) -> None:
         self.name, self.events, self.by_time = name, events, by_time
         self.device, self.notes = torch.device(device), notes
+        self.columns = columns
+        """How columns of the user's table became features."""
         self.size = 1 + events.features
         self.tasks = _divided(events, by_time)
         order = self.tasks["train"][_by_digest([events.task_names[i] for i in self.tasks["train"]])]

@@ -36,6 +36,8 @@ class Events:
     entity_names: Sequence[str]
     feature_names: tuple[str, ...]
     scale: tuple[float, float]
+    entity_keys: Sequence[str] = ()
+    """What entities are called in the user's table, where their names are titles."""
 
     def __len__(self) -> int:
         """Return the number of tasks."""
@@ -79,6 +81,7 @@ def gathered(
     feature_names: tuple[str, ...],
     context: Floats | None = None,
     scale: tuple[float, float] | None = None,
+    entity_keys: Sequence[str] = (),
 ) -> Events:
     """Return events (rows in any order) with the rows of each task together, in order of time."""
     order = np.lexsort((time, task))
@@ -97,4 +100,5 @@ def gathered(
         entity_names,
         feature_names,
         scale,
+        entity_keys,
     )

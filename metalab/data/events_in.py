@@ -69,7 +69,8 @@ WORDS = {
 """What the fields are called in messages and in a mapping."""
 SCALES = ((0, 1), (1, 5), (0, 5), (1, 10), (0, 10), (-10, 10), (0, 100))
 """Of which the first that holds almost all ratings is taken."""
-ALMOST = 0.99
+ALMOST, MOSTLY = 0.95, 0.5
+"""Share of ratings within a scale, and of times that are numbers, from which the column is taken so."""
 TRUE = {"1", "1.0", "true", "yes", "click", "clicked"}
 FALSE = {"0", "0.0", "false", "no", "none", ""}
 ANYONE = "anyone"
@@ -254,8 +255,8 @@ def _times(frame: pd.DataFrame, places: Mapping[str, str], mark: Mark) -> NDArra
     given = frame[places["time"]].str.strip()
     numbers = pd.to_numeric(given, errors="coerce").to_numpy(dtype=float)
     known = numbers[np.isfinite(numbers)]
-    if len(known) >= ALMOST * len(numbers) and len(known):
-        if given.str.fullmatch(r"\d{8}").mean() >= ALMOST and places["time"].lower() == "hour":
+    if len(known) >= MOSTLY * len(numbers) and len(known):
+        if given.str.fullmatch(r"\d{8}").mean() >= MOSTLY and places["time"].lower() == "hour":
             parsed = pd.to_datetime(given, format="%y%m%d%H", errors="coerce")  # Avazu's
             return _seconds(parsed, given, places["time"], mark)
         mark(~np.isfinite(numbers), places["time"], "is no time", given)
@@ -268,7 +269,7 @@ def _times(frame: pd.DataFrame, places: Mapping[str, str], mark: Mark) -> NDArra
 def _seconds(parsed: pd.Series, given: pd.Series, column: str, mark: Mark) -> NDArray[np.int64]:
     wrong = parsed.isna().to_numpy()
     mark(wrong, column, "is no date", given)
-    seconds = parsed.to_numpy().astype("datetime64[s]").astype(np.int64)
+    seconds = parsed.to_numpy(dtype="datetime64[s]").astype(np.int64)
     return np.where(wrong, 0, seconds)
 
 
@@ -326,11 +327,12 @@ def _gathered(
     rows = frame[kept].reset_index(drop=True)
     tasks, task_names = pd.factorize(task[kept])
     items, item_names = pd.factorize(item[kept])
-    names = [str(name) for name in item_names]
+    keys = [str(name) for name in item_names]
+    names = keys
     first_item, first_task = (np.unique(codes, return_index=True)[1] for codes in (items, tasks))
     if "name" in places:
         titles = rows[places["name"]].to_numpy()[first_item]
-        names = _told_apart([str(t).strip() or n for t, n in zip(titles, names, strict=True)], names)
+        names = _told_apart([str(t).strip() or n for t, n in zip(titles, keys, strict=True)], keys)
     further = [column for column in frame.columns if column and column not in places.values()]
     columns = fitted(rows, further, items, tasks, notes)
     events = gathered(
@@ -345,6 +347,7 @@ def _gathered(
         entity_names=names,
         feature_names=tuple(label for column in columns for label in column.labels),
         scale=scale,
+        entity_keys=() if names is keys else keys,
     )
     return events, columns
 

@@ -45,14 +45,19 @@ def read_table(path: Path, headless: Sequence[str] = ()) -> Table:
         raise DataError(f"cannot be read ({error})", where=path) from None
     if content[:4] == PARQUET:
         return _parquet(path)
+    return table_of(content, str(path), headless)
+
+
+def table_of(content: bytes, name: str, headless: Sequence[str] = ()) -> Table:
+    """Return the table in the ``content`` of a CSV called ``name``. Raises :class:`DataError`."""
     if content.startswith((b"\xff\xfe", b"\xfe\xff", b"\xef\xbb\xbf")):
-        content = decoded(content, str(path)).encode()
+        content = decoded(content, name).encode()
     if not content.strip():
-        raise DataError("is empty", where=path, fix="Bring a table with a header and rows")
-    return _csv(content, path, headless)
+        raise DataError("is empty", where=name, fix="Bring a table with a header and rows")
+    return _csv(content, name, headless)
 
 
-def _csv(content: bytes, path: Path, headless: Sequence[str]) -> Table:
+def _csv(content: bytes, path: str, headless: Sequence[str]) -> Table:
     from pyarrow import ArrowException, BufferReader, csv, string
 
     head = content[: content.find(b"\n") if b"\n" in content else None].decode("utf-8", "replace")
@@ -80,7 +85,7 @@ def _csv(content: bytes, path: Path, headless: Sequence[str]) -> Table:
     try:
         table = csv.read_csv(BufferReader(content), **options)
     except ArrowException as error:
-        decoded(content, str(path))  # says where it is no UTF-8
+        decoded(content, path)  # says where it is no UTF-8
         raise DataError(f"is no readable CSV ({error})", where=path) from None
     frame = table.to_pandas(self_destruct=True)
     first = 1 if bare else 2

@@ -8,6 +8,7 @@ import io
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -73,6 +74,20 @@ def held_out_user(source: EventSource, number: int, shot: int, query: int = 50) 
         return tuple(str(names[i]) for i in chosen), tuple(float(one) for one in outcomes[rows])
 
     return RatedTask(*told(support), *told(later), user)
+
+
+def events_table(source: EventSource, part: Examples) -> dict[str, list[Any]]:
+    """Return the events of one task as columns: what was met, how it went, and what describes it."""
+    names = {int(number): name for number, name in zip(source.known, source.events.entity_names, strict=True)}
+    kept = part.weights().bool()
+    x, y = part.x[kept], part.y[kept][:, 0]
+    met = [names[int(number)] if number else "(unknown)" for number in x[:, 0].tolist()]
+    table: dict[str, list[Any]] = {"met": met, "outcome": y.tolist()}
+    for at, name in enumerate(source.events.feature_names):
+        column = x[:, 1 + at]
+        if column.unique().numel() > 1:
+            table[name] = [round(value, 2) for value in column.tolist()]
+    return table
 
 
 def starters(source: EventSource, count: int = 12) -> list[str]:

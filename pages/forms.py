@@ -16,8 +16,21 @@ SOURCES = {
     "scenes": "Composed scenes (embedded)",
     "documentation": "Documentation of installed Python packages",
     "stories": "Made-up stories (embedded)",
+    "shop": "A made-up shop (embedded)",
+    "movielens": "MovieLens-100k (an installed package, or a folder on the server; non-commercial use only)",
+    "ratings": "Own ratings (CSV: user, item, rating)",
+    "campaigns": "Made-up campaigns (embedded)",
+    "movielens-clicks": "Films of MovieLens in the place of advertisements (non-commercial use only)",
+    "clicks": "Own impressions (CSV: campaign, clicked, time; or Criteo's or Avazu's layout)",
     "annotated": "Own annotated pictures (a folder or zip on the server)",
 }
+PLACES = {
+    "movielens": "empty: the installed package",
+    "movielens-clicks": "empty: the installed package",
+    "ratings": "/data/ratings.csv",
+    "clicks": "/data/impressions.csv",
+}
+"""What stands in the empty field of a path."""
 
 
 def options_of(metalearner: str) -> dict[str, Any]:
@@ -43,9 +56,11 @@ def source_fields(chosen: str) -> dict[str, Any]:
         "and meta-test share none.",
     )
     draft()["source"], name = source, f"data-{source}"
-    if source in ("glyphs", "scenes", "documentation", "stories"):
+    if source in ("glyphs", "scenes", "documentation", "stories", "shop", "campaigns"):
         return {"source": source}
     key = keyed(name, "")
+    if source in ("ratings", "clicks"):
+        table_upload(key)
     if source == "image-folder":
         upload = st.file_uploader(
             "A zip with one folder per class",
@@ -58,10 +73,21 @@ def source_fields(chosen: str) -> dict[str, Any]:
 
             st.session_state[key] = str(keep_upload(upload.getvalue(), upload.name))
             st.session_state["taken-upload"] = upload.file_id
-    data = st.text_input("Path on the server", key=key, placeholder="/data/omniglot")
+    data = st.text_input("Path on the server", key=key, placeholder=PLACES.get(source, "/data/omniglot"))
     draft()[name] = data
     values = {"source": source, "data": data or None}
-    return values | {"leave_out": field("leave_out")} if source == "annotated" else values
+    faulty = source in ("annotated", "ratings", "clicks")
+    return values | {"leave_out": field("leave_out")} if faulty else values
+
+
+def table_upload(key: str) -> None:
+    """Take a table of events and keep it on the server; its path becomes the value of field ``key``."""
+    upload = st.file_uploader("A CSV of events", type=["csv", "tsv", "parquet"], key=f"upload-{key}")
+    if upload is not None and st.session_state.get("taken-upload") != upload.file_id:
+        from metalab.data.events_table import keep_table
+
+        st.session_state[key] = str(keep_table(upload.getvalue(), upload.name))
+        st.session_state["taken-upload"] = upload.file_id
 
 
 def task_fields() -> dict[str, Any]:

@@ -68,11 +68,25 @@ def show_questions(source: TaskSource, number: int, split: Split, shape: TaskSha
         answered_cards(part, f"task-{role}")
 
 
+def show_events(source: TaskSource, number: int, split: Split, shape: TaskShape) -> None:
+    """Show the ratings, or the impressions, of a user or a campaign."""
+    from metalab.own_events import events_table
+
+    task = task_at(source, number, split, shape, LIST_SEED)
+    st.markdown(f"**{source.class_name(int(task.classes[0]))}**")
+    later = ", later than the support set" if source.by_time else ""
+    for role, part in (("Support set", task.support), (f"Query set{later}", task.query)):
+        st.markdown(f"**{role}**")
+        st.dataframe(events_table(source, part), hide_index=True, width="stretch", height=280)
+
+
 SHOW: dict[str, Callable[[TaskSource, int, Split, TaskShape], None]] = {
     "image-classification": show_images,
     "segmentation": show_pictures,
     "detection": show_pictures,
     "question-answering": show_questions,
+    "product-recommendation": show_events,
+    "ad-recommendation": show_events,
 }
 """Application → what shows a task of its sources by number."""
 
@@ -110,5 +124,15 @@ def gallery(source: TaskSource, ids: list[int], names: Mapping[int, str]) -> Non
         st.caption(f"{len(shown)} of {len(ids):,} classes shown.")
 
 
-GALLERY = {"question-answering": kinds}
+def listed(source: TaskSource, ids: list[int], names: Mapping[int, str]) -> None:
+    """List users, or campaigns, with the number of their events."""
+    rows = [{"Task": names[i], "Events": int(source.events.counts[i])} for i in ids]
+    st.dataframe(rows, hide_index=True, width="stretch")
+
+
+GALLERY = {
+    "question-answering": kinds,
+    "product-recommendation": listed,
+    "ad-recommendation": listed,
+}
 """Application → what shows its classes, where that is not :func:`gallery`."""

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from metalab.data.folder import kept
 from metalab.data.rows import MARKS, decoded
 from metalab.errors import DataError
 
@@ -55,6 +56,17 @@ def table_of(content: bytes, name: str, headless: Sequence[str] = ()) -> Table:
     if not content.strip():
         raise DataError("is empty", where=name, fix="Bring a table with a header and rows")
     return _csv(content, name, headless)
+
+
+def keep_table(content: bytes, name: str) -> Path:
+    """Keep an uploaded table below metalab's home and return its path: training reads it later.
+
+    Raises :class:`DataError` for what is no table, and :class:`StorageError`.
+    """
+    ending = Path(name).suffix.lower()
+    if not content.startswith(PARQUET):
+        table_of(content, name)
+    return kept(content, name, ending if ending in (".csv", ".tsv", ".parquet") else ".csv")
 
 
 def _csv(content: bytes, path: str, headless: Sequence[str]) -> Table:

@@ -91,8 +91,14 @@ def keep_upload(content: bytes, name: str = "images.zip") -> Path:
     """
     if not zipfile.is_zipfile(io.BytesIO(content)):
         raise DataError("not a zip", where="upload", fix="Zip a folder that has one sub-folder per class")
-    stem = re.sub(r"[^\w-]+", "_", PurePath(name).stem)[:80] or "images"
-    path = home() / "uploads" / hashlib.sha256(content).hexdigest()[:16] / f"{stem}.zip"
+    return kept(content, name, ".zip")
+
+
+def kept(content: bytes, name: str, ending: str) -> Path:
+    """Keep ``content`` below metalab's home, in a folder named by it; of ``name`` only letters, digits, ``-``
+    and ``_`` stay. Raises :class:`StorageError`."""
+    stem = re.sub(r"[^\w-]+", "_", PurePath(name).stem)[:80] or "upload"
+    path = home() / "uploads" / hashlib.sha256(content).hexdigest()[:16] / f"{stem}{ending}"
     if not path.is_file():
         atomic_write(path, content)
     return path

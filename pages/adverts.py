@@ -9,7 +9,7 @@ import streamlit as st
 from pages.common import chart, errors_in_place
 from pages.drawnfeatures import embedder
 from pages.models import data_settings, source_of, trained
-from pages.placefeatures import place_features
+from pages.placefeatures import CAMPAIGNS, place_features
 from pages.ready import choose_model
 
 if TYPE_CHECKING:
@@ -17,11 +17,6 @@ if TYPE_CHECKING:
     from metalab.inspection import TaskView
     from metalab.own_events import Campaign
 
-POINTS = (
-    "Each point is a campaign that no training has met, coloured by what it is for; hover for the name. "
-    "Before: the viewers who clicked against those who did not. After: the head that the model has made of "
-    "the same impressions."
-)
 LIMITS = (
     "The campaigns are **made up**: viewers with interests, advertisements that answer them, a few clicks in "
     "a hundred impressions, position, time of day and fatigue. Few clicks say little: with 20 impressions "
@@ -140,7 +135,7 @@ with errors_in_place():
             )
             bandit(*model, settings)
         st.subheader("3 · Campaigns as points", help="What the model makes of many campaigns.")
-        place_features(view_of(*model, settings), f"campaigns-{model[0]}", "AUC", POINTS)
+        place_features(view_of(*model, settings), f"campaigns-{model[0]}", "AUC", CAMPAIGNS)
 with st.expander("What it can and cannot do", icon=":material/info:"):
     st.markdown(LIMITS)
 

@@ -1,4 +1,4 @@
-"""The features of places in pictures or of words, before and after adaptation."""
+"""The features of places in pictures, of words, of users, before and after adaptation."""
 
 from __future__ import annotations
 
@@ -25,6 +25,26 @@ TOKENS = (
     "or inside; hover to read it. Before: the pre-trained reader with the nearest mean. After: adapted to "
     "these examples. A cross is a query word that is taken for something else."
 )
+
+
+USERS = (
+    "Each point is a user whom no training has met, coloured by what he likes best; hover for the name. "
+    "Before: what he rated, weighed by how. After: the taste that the model has made of the same ratings. A "
+    "cross is a user who lies nearer to those of another colour."
+)
+
+CAMPAIGNS = (
+    "Each point is a campaign that no training has met, coloured by what it is for; hover for the name. "
+    "Before: the viewers who clicked against those who did not. After: the head that the model has made of "
+    "the same impressions."
+)
+
+EXPLAINED = {
+    "question-answering": TOKENS,
+    "product-recommendation": USERS,
+    "ad-recommendation": CAMPAIGNS,
+}
+"""Application → what a point of its runs is, where it is no place in a picture."""
 
 
 @st.fragment

@@ -10,7 +10,7 @@ import streamlit as st
 from pages.common import chosen, download, errors_in_place, time_taken
 from pages.drawnfeatures import embedder
 from pages.models import data_settings, source_of, trained
-from pages.placefeatures import place_features
+from pages.placefeatures import USERS, place_features
 from pages.ready import choose_model
 
 if TYPE_CHECKING:
@@ -22,11 +22,6 @@ if TYPE_CHECKING:
 HERE, SAMPLE, FILE = "Rate here", "Somebody held out", "A file of ratings"
 ASKED = 12
 """Products that a new user is asked about."""
-POINTS = (
-    "Each point is a user whom no training has met, coloured by what he likes best; hover for the name. "
-    "Before: what he rated, weighed by how. After: the taste that the model has made of the same ratings. A "
-    "cross is a user who lies nearer to those of another colour."
-)
 LIMITS = (
     "The ready model knows the **made-up shop** that comes with metalab: its books do not exist, their "
     "statistics are near those of real film ratings. For your own products train on your own ratings "
@@ -201,7 +196,7 @@ with errors_in_place():
             st.subheader("3 · Take it away")
             take_away(listed)
         st.subheader("4 · Tastes", help="What the model makes of many users, drawn as points.")
-        place_features(view_of(*model, settings, 10), f"tastes-{model[0]}", "NDCG@5", POINTS)
+        place_features(view_of(*model, settings, 10), f"tastes-{model[0]}", "NDCG@5", USERS)
 with st.expander("What it can and cannot do", icon=":material/info:"):
     st.markdown(LIMITS)
 

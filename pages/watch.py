@@ -12,7 +12,7 @@ from pages.common import choose, evaluation_table
 from pages.drawnfeatures import picture
 from pages.fields import IMAGES
 from pages.live import live, stop_or_resume
-from pages.placefeatures import PLACES, TOKENS, place_features
+from pages.placefeatures import EXPLAINED, PLACES, place_features
 from pages.ready import use_button
 
 
@@ -48,7 +48,7 @@ def results(run: Run) -> None:
                 picture(view, f"run-{run.id}", stored)
             else:
                 of = application(run.config.application)
-                explained = TOKENS if of.name == "question-answering" else PLACES
+                explained = EXPLAINED.get(of.name, PLACES)
                 place_features(view, f"run-{run.id}", of.metric, explained, stored)
 
 

@@ -7,13 +7,19 @@ import argparse
 import numpy as np
 import torch
 
+from metalab.bandit import POLICIES, serve
 from metalab.bench import recommended
+from metalab.bench.held_out import aligned
+from metalab.data import create_source
 from metalab.data.event_source import EventSource
-from metalab.evaluation import TEST_SEED, Measured
+from metalab.evaluation import TEST_SEED, Measured, mean_interval
 from metalab.metalearners.recommending import ADVERTS
 from metalab.outcomes import area, calibration_error, counted
+from metalab.shipped import load_trained
 from metalab.tasks import Split, TaskShape, task_list
 
+SERVED, REPEATED = (100, 500, 1000, 2000, 4000), 40
+"""Viewers after whom regret is told, and repetitions of serving."""
 QUERY = 300
 """Later impressions that a campaign is judged by, at most."""
 SCORES = {"AUC": (1, 100.0), "log-loss": (-1, 100.0)}
@@ -21,11 +27,14 @@ SCORES = {"AUC": (1, 100.0), "log-loss": (-1, 100.0)}
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's flags."""
-    recommended.add_arguments(parser, ADVERTS, [20, 100, 400], 140)
+    recommended.add_arguments(parser, ADVERTS, [20, 100, 400], 240)
+    parser.add_argument("--regret", action="store_true", help="instead: serve new campaigns while learning")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure and print."""
+    if arguments.regret:
+        return regret(arguments.seed)
     _, source, methods = recommended.made(arguments, ADVERTS)
     split = "validation" if arguments.validation else "test"
     for shot in arguments.shots:
@@ -36,6 +45,25 @@ def run(arguments: argparse.Namespace) -> int:
         further = pooled(methods, source, shape, tasks, split)
         title = f"{arguments.source}, {shot} impressions known"
         recommended.shown(arguments, *recommended.table(title, values, methods, SCORES, further))
+    return 0
+
+
+def regret(seed: int) -> int:
+    """Print the regret of every policy over the same held-out campaigns and viewers."""
+    held = load_trained("bayes-clicks")
+    source, columns = create_source(held.config), [["after viewers", *map(str, SERVED)]]
+    best = np.zeros(0)
+    for one in serve(held.metalearner, source, steps=SERVED[-1], repetitions=REPEATED, seed=seed):
+        best = one.regret[:, -1] if not best.size else best
+        cells = ["{:.1f} ± {:.1f}".format(*mean_interval(one.regret[:, at - 1])) for at in SERVED]
+        columns.append([POLICIES[one.policy], *cells])
+        if one.policy != "meta":
+            more, spread = mean_interval(one.regret[:, -1] - best)
+            print(
+                f"{POLICIES[one.policy]}: {more:+.1f} ± {spread:.1f} clicks missed more than the first, paired"
+            )
+    print(f"regret (clicks missed), 10 new campaigns, {REPEATED} repetitions")
+    print("\n".join(aligned(columns)))
     return 0
 
 

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import argparse
+import time
 
 import numpy as np
 import torch
+from torch.func import vmap
 
 from metalab.bench import recommended
+from metalab.data import create_source
 from metalab.data.event_source import EventSource
 from metalab.evaluation import TEST_SEED, Measured
-from metalab.metalearners.recommending import PRODUCTS
+from metalab.metalearners.recommending import PRODUCTS, Recommending
 from metalab.outcomes import ndcg
-from metalab.tasks import Examples, Split, Task, TaskShape, task_list
+from metalab.own_events import held_out_user, rate
+from metalab.shipped import load_trained, shipped
+from metalab.tasks import Examples, Split, Task, TaskShape, seeded, task_list
 
 QUERY, CATALOGUE_TASKS, LIST, LIKED = 50, 200, 10, 0.75
 """Ratings that a user is judged by, at most; users of whom the whole catalogue is put in order; places of
 that list; the share of the scale from which a rating says that the product was liked."""
+MANY = 10_000
+"""Users that are adapted to at once."""
 SCORES = {"NDCG@5": (1, 100.0), "RMSE": (-1, 1.0), "MAE": (-1, 1.0)}
 NO_RATINGS = ("popularity",)
 """Methods that order products without guessing ratings."""
@@ -25,10 +32,15 @@ NO_RATINGS = ("popularity",)
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's flags."""
     recommended.add_arguments(parser, PRODUCTS, [5, 10, 20], 600)
+    parser.add_argument(
+        "--speed", action="store_true", help="instead: time to adapt to one user, and to 10,000"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure and print."""
+    if arguments.speed:
+        return speed()
     _, source, methods = recommended.made(arguments, PRODUCTS)
     split = "validation" if arguments.validation else "test"
     low, high = source.events.scale
@@ -46,6 +58,30 @@ def run(arguments: argparse.Namespace) -> int:
         further = catalogue(methods, source, shape, min(tasks, CATALOGUE_TASKS), split)
         title = f"{arguments.source}, {shot} ratings known"
         recommended.shown(arguments, *recommended.table(title, values, methods, SCORES, further))
+    return 0
+
+
+def speed() -> int:
+    """Print how long the shipped models take for one user, with and without a list of ten, and for many."""
+    for name in shipped(PRODUCTS):
+        held = load_trained(name)
+        source = create_source(held.config)
+        users = [held_out_user(source, number, 10) for number in range(50)]
+        times = [rate(held.metalearner, source, user).seconds for user in users]
+        batch = source.sample(MANY, "test", TaskShape(1, 10, 1), seeded("cpu", 0, "speed"))
+
+        def one(x: torch.Tensor, y: torch.Tensor, learner: Recommending = held.metalearner) -> torch.Tensor:
+            return learner.adapt(Examples(x, y), 1)["head"]
+
+        with torch.no_grad():
+            started = time.perf_counter()
+            heads = vmap(one)(batch.support.x, batch.support.y)
+            seconds = time.perf_counter() - started
+        print(
+            f"{name}: one user, 10 ratings: median {1000 * np.median(times):.1f} ms, slowest "
+            f"{1000 * max(times):.1f} ms; {len(heads)} users in one batch: {seconds:.2f} s, "
+            f"{len(heads) / seconds:,.0f} users a second"
+        )
     return 0
 
 

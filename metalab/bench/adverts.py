@@ -22,7 +22,7 @@ SERVED, REPEATED = (100, 500, 1000, 2000, 4000), 40
 """Viewers after whom regret is told, and repetitions of serving."""
 QUERY = 300
 """Later impressions that a campaign is judged by, at most."""
-SCORES = {"AUC": (1, 100.0), "log-loss": (-1, 100.0)}
+SCORES = {"AUC": (1, 100.0, 1), "log-loss": (-1, 1.0, 4)}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -59,9 +59,7 @@ def regret(seed: int) -> int:
         columns.append([POLICIES[one.policy], *cells])
         if one.policy != "meta":
             more, spread = mean_interval(one.regret[:, -1] - best)
-            print(
-                f"{POLICIES[one.policy]}: {more:+.1f} ± {spread:.1f} clicks missed more than the first, paired"
-            )
+            print(f"{POLICIES[one.policy]}: {more:+.1f} ± {spread:.1f} clicks missed more (paired)")
     print(f"regret (clicks missed), 10 new campaigns, {REPEATED} repetitions")
     print("\n".join(aligned(columns)))
     return 0

@@ -24,7 +24,7 @@ QUERY, CATALOGUE_TASKS, LIST, LIKED = 50, 200, 10, 0.75
 that list; the share of the scale from which a rating says that the product was liked."""
 MANY = 10_000
 """Users that are adapted to at once."""
-SCORES = {"NDCG@5": (1, 100.0), "RMSE": (-1, 1.0), "MAE": (-1, 1.0)}
+SCORES = {"NDCG@5": (1, 100.0, 1), "RMSE": (-1, 1.0, 3), "MAE": (-1, 1.0, 3)}
 NO_RATINGS = ("popularity",)
 """Methods that order products without guessing ratings."""
 

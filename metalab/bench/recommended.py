@@ -115,25 +115,26 @@ def table(
     title: str,
     values: dict[str, np.ndarray],
     methods: dict[str, Measured],
-    scores: dict[str, tuple[int, float]],
+    scores: dict[str, tuple[int, float, int]],
     further: dict[str, dict[str, float]],
 ) -> tuple[str, dict[str, Any]]:
-    """Return the table as text and as data. ``scores``: name → (1: more is better, or -1; factor shown)."""
+    """Return the table as text and as data. ``scores``: name → (1: more is better, or -1; factor
+    and digits shown)."""
     first = next(iter(scores.values()))[0]
     order = sorted(values, key=lambda name: -first * np.nan_to_num(values[name][:, 0].mean()))
     columns, rows = [["", *(methods[name].label for name in order)]], {name: {} for name in order}
-    for at, (score, (sign, factor)) in enumerate(scores.items()):
+    for at, (score, (sign, factor, digits)) in enumerate(scores.items()):
         cells, gains = [], []
         for name in order:
             mean, half = mean_interval(values[name][:, at])
             rows[name][score] = {"mean": mean, "interval": half}
-            cells.append("" if np.isnan(mean) else f"{factor * mean:.2f} ± {factor * half:.2f}")
+            cells.append("" if np.isnan(mean) else f"{factor * mean:.{digits}f} ± {factor * half:.{digits}f}")
             if methods[name].kind == "baseline":
                 gains.append("")
                 continue
             best, more, spread = gain(values, methods, name, at, sign)
             rows[name][score] |= {"baseline": best, "gain": more, "gain_interval": spread}
-            gains.append(f"{factor * more:+.2f} ± {factor * spread:.2f}")
+            gains.append(f"{factor * more:+.{digits}f} ± {factor * spread:.{digits}f}")
         columns += [[score, *cells], ["gain", *gains]]
     for score, held in further.items():
         columns.append([score, *(f"{held[name]:.3f}" if name in held else "" for name in order)])

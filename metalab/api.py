@@ -26,6 +26,7 @@ from metalab.training import Trainer
 
 if TYPE_CHECKING:
     from metalab.answer_model import AnswerModel
+    from metalab.event_model import EventModel
     from metalab.picture_model import PictureModel
     from metalab.written_model import WrittenModel
 
@@ -147,14 +148,15 @@ def task_learning(
 
 def adapt(
     application: str, data: Any, labels: Any
-) -> AdaptedModel | AnswerModel | PictureModel | WrittenModel:
+) -> AdaptedModel | AnswerModel | EventModel | PictureModel | WrittenModel:
     """Adapt the ready model of ``application`` to a few labelled examples: nothing is meta-trained.
 
     image-classification: ``data`` is an array of images, a list of images of different sizes, or of paths.
     question-answering: lists of (passage, question) and of answers. translation and summarisation: lists of
     texts and of what is to be written for them. segmentation and detection: lists of images and of masks or
-    boxes, as :func:`task_learning` takes them. Raises :class:`ConfigError` for another application, and
-    :class:`DataError`.
+    boxes, as :func:`task_learning` takes them. product-recommendation: names of products and their ratings;
+    ad-recommendation: names of viewers and whether they clicked (0, 1).
+    Raises :class:`ConfigError` for another application, and :class:`DataError`.
     """
     if application in TARGETS:
         from metalab.data.labelled_arrays import labelled_arrays
@@ -168,6 +170,13 @@ def adapt(
 
         learner = load_trained(next(iter(shipped(application)))).metalearner
         return adapt_answers(learner, answered(data, labels, "labels"))
+    if application in RECOMMENDERS:
+        from metalab.catalogue import Catalogue
+        from metalab.event_model import adapt_events
+        from metalab.shipped import load_trained, shipped
+
+        ready = load_trained(next(iter(shipped(application))))
+        return adapt_events(ready.metalearner, Catalogue.of(create_source(ready.config)), data, labels)
     if application in WRITERS:
         from metalab.shipped import first_shipped
         from metalab.written_model import adapt_writer, text_pairs
@@ -177,8 +186,8 @@ def adapt(
         raise ConfigError(
             f"unknown application {application!r}",
             where="application",
-            fix="Use image-classification, segmentation, detection, question-answering, translation or "
-            "summarisation",
+            fix="Use image-classification, segmentation, detection, question-answering, translation, "
+            "summarisation, product-recommendation or ad-recommendation",
         )
     from metalab.choice import adapt_best
     from metalab.data.reading import read_image

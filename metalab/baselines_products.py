@@ -115,11 +115,12 @@ def _similarities(backbone: Entities, source: EventSource) -> NDArray[np.float32
 
 def boosted(backbone: Entities, source: EventSource) -> Method:
     """Gradient boosting (scikit-learn's) over the product, the support set's means, and how the user liked
-    products with the same features; learnt from meta-train tasks of 5, 10 and 20 ratings."""
+    products with the same features; learnt from meta-train tasks of 5, 10 and 20 ratings, as far as
+    users have so many."""
     from sklearn.ensemble import HistGradientBoostingRegressor
 
     inputs, outcomes = [], []
-    for shot in (5, 10, 20):
+    for shot in [shot for shot in (5, 10, 20) if len(source.eligible("train", shot))] or [1]:
         drawn = source.sample(
             BOOSTED_TASKS // 3, "train", TaskShape(1, shot, 20), seeded("cpu", 0, "boosting", shot)
         )

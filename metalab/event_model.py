@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from metalab.adaptation import describe, rebuild
+from metalab.catalogue import OWN, At, Catalogue, listed
 from metalab.checkpoints import checkpoint_bytes, load_checkpoint, prefixed
-from metalab.data.event_features import PARTS, Column, encoded
+from metalab.data.event_features import Column
 from metalab.data.event_rows import EventRows
-from metalab.data.event_source import EventSource
+from metalab.data.events_in import ANYONE
 from metalab.errors import CheckpointError, DataError
 from metalab.metalearners import State
 from metalab.metalearners.recommending import Recommending
@@ -32,70 +31,6 @@ KIND = "event-model"
 """Of its checkpoints."""
 SURE = 1.96
 """Deviations of a 95 % interval."""
-
-
-@dataclass(frozen=True, eq=False)
-class Catalogue:
-    """What may be met: ``names`` and inputs ``x`` (entities, 1 + features); ``scale`` of outcomes.
-
-    ``columns`` say how rows of the user's tables are described, in the order of the features; none for
-    other data."""
-
-    names: list[str]
-    x: Tensor
-    scale: tuple[float, float]
-    columns: tuple[Column, ...] = ()
-    keys: tuple[str, ...] = ()
-    """Other names by which they are known."""
-
-    @classmethod
-    def of(cls, source: EventSource, task: int | None = None) -> Catalogue:
-        """Return all entities of ``source``, as ``task`` would meet them in no particular context."""
-        events = source.events
-        everyone = np.arange(len(events.entity_names))
-        none = np.zeros((len(everyone), events.context.shape[1]), np.float32)
-        x = source.described(everyone, np.full(len(everyone), 0 if task is None else task), none)
-        if task is None:
-            first = 1 + events.entity_features.shape[1]
-            x[:, first : first + events.task_features.shape[1]] = 0
-        names = [str(name) for name in events.entity_names]
-        keys = tuple(str(key) for key in events.entity_keys)
-        return cls(names, torch.from_numpy(x), events.scale, source.columns, keys)
-
-    @cached_property
-    def _at(self) -> dict[str, int]:
-        """Where each name and key stands."""
-        named = ((name, place) for names in (self.keys, self.names) for place, name in enumerate(names))
-        return dict(named)
-
-    def described(self, names: Sequence[str], rows: pd.DataFrame) -> tuple[Tensor, list[int]]:
-        """Return inputs (n, 1 + features) of entities ``names`` in ``rows`` of a table, and their places.
-
-        One that the catalogue does not have (place -1) is described by its columns alone.
-        """
-        places = [self._at.get(name, -1) for name in names]
-        x = torch.zeros(len(names), self.x.shape[1])
-        known = torch.tensor([place >= 0 for place in places])
-        first = 1
-        for of in PARTS:
-            part = torch.from_numpy(encoded(rows, self.columns, of))
-            x[:, first : first + part.shape[1]] = part
-            first += part.shape[1]
-            if of == "entity":
-                taken = self.x[[place for place in places if place >= 0], :first]
-                x[known, :first] = taken
-        return x, places
-
-    def places(self, names: Sequence[str], where: str) -> list[int]:
-        """Return where ``names`` stand. Raises :class:`DataError` for one that is not there."""
-        import difflib
-
-        for number, name in enumerate(names):
-            if name not in self._at:
-                near = difflib.get_close_matches(name, self.names, 1)
-                fix = f"Did you mean {near[0]}?" if near else "Use a name of the training data"
-                raise DataError(f"{name!r} is unknown", where=f"{where}[{number}]", fix=fix)
-        return [self._at[name] for name in names]
 
 
 @dataclass(frozen=True)
@@ -141,16 +76,14 @@ class EventModel:
         Raises :class:`DataError`.
         """
         if len(events) and isinstance(events[0], str):
-            places = self.catalogue.places(events, "events")
+            places = self.catalogue.places(events, listed("events"))
             return self._told(self.catalogue.x[places], places)
         x = inputs(events, self.catalogue.x.shape[1], "events")
         return self._told(x, [-1] * len(x))
 
     def predict_table(self, table: EventRows) -> list[Suggested]:
         """Return what is expected of each row of a user's table. Raises :class:`DataError`."""
-        if not self.catalogue.columns:
-            self.catalogue.places(table.names, table.where)
-        found = self._told(*self.catalogue.described(table.names, table.rows))
+        found = self._told(*_described(self.catalogue, table))
         return [replace(one, name=name) for one, name in zip(found, table.names, strict=True)]
 
     def suggest(self, count: int = 10) -> list[Suggested]:
@@ -197,7 +130,7 @@ class EventModel:
 
     def _reasons(self, x: Tensor) -> list[str | None]:
         """Return for each input the support event that, by the prior's covariance, raises it most."""
-        if not self.given:
+        if not self.given or len(self.catalogue.names) == 1:  # nothing sets it apart
             return [None] * len(x)
         learner, backbone = self.metalearner, self.metalearner.backbone
         places = [place for place, _ in self.given]
@@ -255,8 +188,8 @@ def adapt_events(
     metalearner: Recommending, catalogue: Catalogue, names: Sequence[str], outcomes: Sequence[float]
 ) -> EventModel:
     """Adapt to the ``outcomes`` of entities ``names``; nothing is meta-trained. Raises :class:`DataError`."""
-    places = catalogue.places(names, "names")
-    return _adapted_model(metalearner, catalogue, catalogue.x[places], places, outcomes)
+    places = catalogue.places([str(name) for name in names], listed("names"))
+    return _adapted_model(metalearner, catalogue, catalogue.x[places], places, outcomes, listed("outcomes"))
 
 
 def adapt_table(metalearner: Recommending, catalogue: Catalogue, table: EventRows) -> EventModel:
@@ -266,10 +199,21 @@ def adapt_table(metalearner: Recommending, catalogue: Catalogue, table: EventRow
     """
     if table.outcomes is None:
         raise DataError("no column says how it went", where=table.where, fix="Add rating, or clicked")
+    x, places = _described(catalogue, table)
+    return _adapted_model(metalearner, catalogue, x, places, table.outcomes, table.at)
+
+
+def _described(catalogue: Catalogue, table: EventRows) -> tuple[Tensor, list[int]]:
+    """Return inputs (n, 1 + features) of the rows of a user's table, and their places in ``catalogue``."""
     if not catalogue.columns:  # nothing would describe an unknown name
-        catalogue.places(table.names, table.where)
-    x, places = catalogue.described(table.names, table.rows)
-    return _adapted_model(metalearner, catalogue, x, places, table.outcomes)
+        if ANYONE in table.names and ANYONE not in catalogue.names:
+            raise DataError(
+                "has no column user, and this model knows impressions by their viewers alone",
+                where=table.where,
+                fix=f"Add it; {OWN}",
+            )
+        catalogue.places(table.names, table.at)
+    return catalogue.described(table.names, table.rows)
 
 
 def _adapted_model(
@@ -278,8 +222,9 @@ def _adapted_model(
     x: Tensor,
     places: Sequence[int],
     outcomes: Sequence[float],
+    at: At,
 ) -> EventModel:
-    support = examples(x, outcomes, catalogue.scale, "outcomes")
+    support = examples(x, outcomes, catalogue.scale, at)
     given = [(place, float(one)) for place, one in zip(places, outcomes, strict=True) if place >= 0]
     return EventModel(metalearner, adapted(metalearner, support), catalogue, tuple(given))
 
@@ -291,17 +236,21 @@ def adapted(metalearner: Recommending, support: Examples) -> State:
     return {name: tensor.detach() for name, tensor in state.items()}
 
 
-def examples(x: Tensor, outcomes: Sequence[float], scale: tuple[float, float], where: str) -> Examples:
+def examples(x: Tensor, outcomes: Sequence[float], scale: tuple[float, float], at: At) -> Examples:
     """Return inputs and outcomes as examples. Raises :class:`DataError` for outcomes outside the scale."""
     if len(outcomes) != len(x):
-        raise DataError(f"{len(x)} events but {len(outcomes)} outcomes", where=where)
+        raise DataError(f"{len(x)} events but {len(outcomes)} outcomes", fix="Give one for each")
     if not len(x):
-        raise DataError("no events", where=where, fix="Give one or more")
+        raise DataError("no events", fix="Give one or more")
     low, high = scale
     for number, outcome in enumerate(outcomes):
-        if not low <= float(outcome) <= high:
+        try:
+            inside = low <= float(outcome) <= high
+        except (TypeError, ValueError):
+            raise DataError(f"{outcome!r} is no number", where=at(number), fix="Correct it") from None
+        if not inside:
             raise DataError(
-                f"{outcome} is outside of {low:g} to {high:g}", where=f"{where}[{number}]", fix="Correct it"
+                f"{outcome} is outside of {low:g} to {high:g}", where=at(number), fix="Correct it"
             )
     return Examples(x, torch.tensor([[float(one)] for one in outcomes]))
 
@@ -333,13 +282,13 @@ def event_task_learning(
     backbone = metalearner.backbone
     scale = (0.0, 1.0) if backbone.clicks else (-np.inf, np.inf)
     known = inputs(train_data, backbone.size, "train_data")
-    support = examples(known, list(train_labels), scale, "train_labels")
+    support = examples(known, list(train_labels), scale, listed("train_labels"))
     catalogue = Catalogue([f"event {i + 1}" for i in range(len(known))], known, scale)
     model = EventModel(metalearner, adapted(metalearner, support), catalogue)
     asked = inputs(test_data, backbone.size, "test_data")
     found, accuracy = model.predict(asked), None
     values = [one.expected for one in found]
     if test_labels is not None:
-        query = examples(asked, list(test_labels), scale, "test_labels")
+        query = examples(asked, list(test_labels), scale, listed("test_labels"))
         accuracy = float(application(metalearner.application).judge(model.outputs(asked)[:, None], query))
     return TaskResult(values, values, accuracy, model)

@@ -14,10 +14,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from metalab.catalogue import Catalogue
 from metalab.data.event_rows import EventRows
 from metalab.data.event_source import EventSource
 from metalab.data.questions import numpy_generator
-from metalab.event_model import Catalogue, EventModel, Suggested, adapt_events, adapt_table, adapted
+from metalab.event_model import EventModel, Suggested, adapt_events, adapt_table, adapted
 from metalab.inspection_events import kinds_of
 from metalab.metalearners.recommending import Recommending
 from metalab.outcomes import area, ndcg
@@ -82,7 +83,8 @@ def events_table(source: EventSource, part: Examples) -> dict[str, list[Any]]:
     kept = part.weights().bool()
     x, y = part.x[kept], part.y[kept][:, 0]
     met = [names[int(number)] if number else "(unknown)" for number in x[:, 0].tolist()]
-    table: dict[str, list[Any]] = {"met": met, "outcome": y.tolist()}
+    named = ("viewer", "clicked") if source.by_time else ("product", "rating")
+    table: dict[str, list[Any]] = dict(zip(named, (met, y.tolist()), strict=True))
     for at, name in enumerate(source.events.feature_names):
         column = x[:, 1 + at]
         if column.unique().numel() > 1:

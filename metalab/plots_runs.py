@@ -23,12 +23,12 @@ MOST_LETTERS = 32
 
 def loss_curves(runs: Mapping[str, History]) -> go.Figure:
     """Draw the training loss of each run by name; before meta-training begins, that of pre-training."""
-    return _curves(runs, "loss", "query cross-entropy (nats)")
+    return _curves(runs, "loss", "query loss")
 
 
 def accuracy_curves(runs: Mapping[str, History]) -> go.Figure:
     """Draw training accuracy and, with a band for its 95 % interval, that on meta-validation."""
-    figure = _curves(runs, "accuracy", "query accuracy (IoU, AP50, F1)")
+    figure = _curves(runs, "accuracy", "query accuracy, or what stands for it")
     for (name, history), colour in zip(runs.items(), _colours(runs), strict=True):
         looks = [event for event in history.of("validation") if event.get("accuracy") is not None]
         steps = [event["step"] for event in looks]
@@ -101,16 +101,19 @@ def _pale(colour: str) -> str:
 def class_balance(summaries: Mapping[Split, SplitSummary]) -> go.Figure:
     """Draw the number of examples of each class, a colour a split.
 
-    With more than :data:`MOST_BARS` classes in a split: how many classes have how many examples.
+    With more than :data:`MOST_BARS` classes in a split: how many classes have how many examples, in bins
+    where there are as many sizes.
     """
     held = {split: summary for split, summary in summaries.items() if summary.examples}
     each = max((len(summary.examples) for summary in held.values()), default=0) <= MOST_BARS
     unit = "pen lines (fonts) to draw from" if any(one.endless for one in held.values()) else "examples"
+    sizes = [count for summary in held.values() for count in summary.examples.values()]
+    bin_ = 1 if len(set(sizes)) <= MOST_BARS else max(1, round((max(sizes) - min(sizes)) / MOST_BARS))
     figure = go.Figure()
     for (split, summary), colour in zip(held.items(), class_colours(len(held)), strict=True):
         counts: dict[Any, int] = summary.examples
         if not each:
-            values, numbers = np.unique(list(counts.values()), return_counts=True)
+            values, numbers = np.unique(np.array(list(counts.values())) // bin_ * bin_, return_counts=True)
             counts = dict(zip(values.tolist(), numbers.tolist(), strict=True))
         figure.add_bar(x=list(counts), y=list(counts.values()), name=NAMES[split], marker_color=colour)
     if each:

@@ -87,6 +87,11 @@ def shipped(application: str = "image-classification") -> dict[str, Shipped]:
     return found
 
 
+def _files() -> list[str]:
+    """Return the names of the shipped meta-learners of all applications."""
+    return [name for name in RECIPES if (SHIPPED / f"{name}.safetensors").is_file()]
+
+
 def untrained(application: str) -> dict[str, Path]:
     """Return the names of the ready meta-learners of ``application`` that need no meta-training, each with
     the file of the backbone under it."""
@@ -147,7 +152,7 @@ def load_trained(which: str) -> Trained:
             raise RunError(
                 "neither a shipped model nor a run",
                 where=which,
-                fix=f"Shipped: {', '.join(shipped())}; runs: python -m metalab runs",
+                fix=f"Shipped: {', '.join(_files())}; runs: python -m metalab runs",
             )
         run = store.get(which)
         path, backbone = run.checkpoint("best"), run.checkpoint("pretrained")

@@ -19,7 +19,7 @@ from torch import Tensor
 from metalab.applications import application
 from metalab.checkpoints import load_checkpoint, load_into, prefixed, save_checkpoint
 from metalab.config import Config
-from metalab.errors import CheckpointError
+from metalab.errors import CheckpointError, DataError
 from metalab.execution import Runner, choose_device, task_runner
 from metalab.metalearners import MetaLearner
 from metalab.pretraining import ready_backbone
@@ -55,11 +55,22 @@ def task_shape(config: Config, split: Split, source: TaskSource) -> TaskShape:
 
 
 def train_shapes(config: Config, source: TaskSource) -> list[TaskShape]:
-    """Return the shapes of meta-training tasks, in turn: the application's, unless a way is asked for."""
-    known = application(config.application).train_shapes
-    if known and config.train_way is None:
-        return [TaskShape(*shape) for shape in known]
-    return [task_shape(config, "train", source)]
+    """Return the shapes of meta-training tasks, in turn: the application's, unless a way is asked for.
+
+    Of those only what ``source`` has tasks for; if none fits, the shape that is tested.
+    """
+    known = [TaskShape(*shape) for shape in application(config.application).train_shapes]
+    if not known or config.train_way is not None:
+        return [task_shape(config, "train", source)]
+    return [shape for shape in known if _offers(source, shape)] or [task_shape(config, "test", source)]
+
+
+def _offers(source: TaskSource, shape: TaskShape) -> bool:
+    try:
+        source.check(shape, "train")
+    except DataError:
+        return False
+    return True
 
 
 class Trainer:

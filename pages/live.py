@@ -144,7 +144,8 @@ def live(run: Run, others: list[Run], backend: LocalBackend, was_active: bool) -
             st.rerun()
         history = history_of(run)
         headline(run, status, history)
-        best_so_far(history, status.active, application(run.config.application).metric)
+        of = application(run.config.application)
+        best_so_far(history, status.active, of.validated or of.metric)
         names = {run.id: run.name}
         for other in others:
             names[other.id] = other.name if other.name not in names.values() else f"{other.name} ({other.id})"

@@ -52,8 +52,9 @@ def rated_here(source: EventSource) -> RatedTask | None:
     )
     names = [*names, *(name for name in more if name not in names)]
     held = {}
-    columns = st.columns(4)
     for number, name in enumerate(names):
+        if number % 4 == 0:  # a row of its own: level side by side, and in order on a phone
+            columns = st.columns(4)
         with columns[number % 4].container(border=True, height="stretch"):
             st.markdown(f"**{name}**  \n:gray[{described(source, name)}]")
             stars = st.feedback("stars", key=f"stars-{name}")

@@ -13,13 +13,14 @@ from metalab.bandit import serve
 from metalab.baselines_adverts import beta_prior, followed
 from metalab.baselines_events import fitted_head
 from metalab.baselines_products import PRODUCT_BASELINES, PRODUCT_FITTED
+from metalab.catalogue import Catalogue
 from metalab.config import RECOMMENDERS, Config
 from metalab.data import create_source
 from metalab.data.event_source import EventSource
 from metalab.data.event_statistics import statistics
 from metalab.data.events import gathered
 from metalab.errors import DataError
-from metalab.event_model import Catalogue, adapt_events
+from metalab.event_model import adapt_events
 from metalab.execution import Runner
 from metalab.inspection_events import inspect_events
 from metalab.metalearners import metalearners

@@ -15,6 +15,7 @@ APPLICATION = Application(
     baselines=ADVERT_BASELINES,
     fitted=ADVERT_FITTED,
     judge=judge_clicks,
+    validated="mean probability of what happened",
     defaults={
         "source": "campaigns",
         "backbone": "adverts",

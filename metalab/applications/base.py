@@ -24,7 +24,8 @@ class Application:
     and maker of each. ``unused`` names settings that mean nothing here, so forms leave them out; ``words``
     gives title and description of settings where those of images do not fit. ``judge`` turns outputs and the
     query examples of a held-out task into the metric. ``fitted`` are further baselines whose maker also takes
-    the task source, from whose meta-train they learn.
+    the task source, from whose meta-train they learn. ``validated`` names what training and meta-validation
+    measure, where that is not the metric.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Application:
     words: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     judge: Callable[[Tensor, Examples], Tensor] = score
     fitted: tuple[tuple[str, str, Callable[[Any, Any], Method]], ...] = ()
+    validated: str = ""
 
     def shape(self, way: int, shot: int) -> str:
         """Return e.g. "5-way 1-shot"; without the way where it means nothing."""

@@ -15,6 +15,7 @@ APPLICATION = Application(
     baselines=PRODUCT_BASELINES,
     fitted=PRODUCT_FITTED,
     judge=judge_ratings,
+    validated="exp(-squared error)",
     defaults={
         "source": "shop",
         "backbone": "products",

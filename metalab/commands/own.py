@@ -15,6 +15,7 @@ from metalab.errors import ConfigError
 
 if TYPE_CHECKING:
     from metalab.answer_model import AnswerModel
+    from metalab.data.event_rows import EventRows
     from metalab.event_model import EventModel
     from metalab.metalearners import MetaLearner
     from metalab.picture_model import PictureModel
@@ -167,10 +168,11 @@ def _adapt_texts(arguments: argparse.Namespace) -> int:
 
 
 def _adapt_events(arguments: argparse.Namespace) -> int:
+    from metalab.catalogue import Catalogue
     from metalab.choice import AUTO
     from metalab.data import create_source
     from metalab.data.event_rows import read_rows
-    from metalab.event_model import Catalogue, adapt_table
+    from metalab.event_model import adapt_table
     from metalab.shipped import load_trained, shipped
 
     learner = _chosen(arguments)
@@ -179,6 +181,7 @@ def _adapt_events(arguments: argparse.Namespace) -> int:
     table = read_rows(arguments.support, "clicks" if clicks else "ratings")
     catalogue = Catalogue.of(create_source(load_trained(which).config))
     model = adapt_table(learner, catalogue, table)
+    _tell_lacking(model, table)
     model.save(arguments.out)
     unknown = len(table.names) - len(model.given)
     what = "impressions" if clicks else "ratings"
@@ -192,12 +195,27 @@ def _predict_events(model: EventModel, arguments: argparse.Namespace) -> int:
 
     kind = "clicks" if model.metalearner.backbone.clicks else "ratings"
     if not arguments.images:
-        for one in model.suggest(arguments.top):
+        found = model.suggest(arguments.top)
+        if not found:
+            raise ConfigError(
+                "nothing is left in the catalogue",
+                where="FILE",
+                fix="Name a table of what to judge",
+            )
+        for one in found:
             print(json.dumps(one.as_dict(), ensure_ascii=False))
     for path in arguments.images:
-        for one in model.predict_table(read_rows(path, kind, outcomes=False)):
+        table = read_rows(path, kind, outcomes=False)
+        _tell_lacking(model, table)
+        for one in model.predict_table(table):
             print(json.dumps({"file": str(path), **one.as_dict()}, ensure_ascii=False))
     return 0
+
+
+def _tell_lacking(model: EventModel, table: EventRows) -> None:
+    """Say which columns that describe an event are not in ``table``."""
+    if lacking := model.catalogue.lacking(table.rows):
+        tell([f"{table.where}: no column {', '.join(lacking)}: nothing is known of it in these rows"])
 
 
 def _chosen(arguments: argparse.Namespace) -> MetaLearner:

@@ -38,8 +38,9 @@ def show_table(evaluation: dict[str, Any], markdown: bool = False) -> None:
     """Print rows, best first, each meta-learner with its paired difference to the best baseline."""
     from metalab.evaluation import least_gain
 
+    metric = evaluation.get("metric", "accuracy")
     if markdown:
-        print("| method | accuracy | against the best baseline |\n| --- | --- | --- |")
+        print(f"| method | {metric} | against the best baseline |\n| --- | --- | --- |")
     for row in sorted(evaluation["rows"], key=lambda row: -row["accuracy"]):
         label = row["label"] + (" (transductive)" if row["transductive"] else "")
         figure = f"{100 * row['accuracy']:.1f} ± {100 * row['interval']:.1f} %"
@@ -50,8 +51,8 @@ def show_table(evaluation: dict[str, Any], markdown: bool = False) -> None:
         else:
             print(f"{label:<42} {figure:>14}  {paired and f'{paired} points against the best baseline'}")
     print(
-        f"{evaluation['way']}-way {evaluation['shot']}-shot, {evaluation['rows'][0]['tasks']} tasks of the "
-        f"{evaluation['split']} split, mean ± 95 % interval, the same tasks for every row"
+        f"{metric}, {evaluation['way']}-way {evaluation['shot']}-shot, {evaluation['rows'][0]['tasks']} "
+        f"tasks of the {evaluation['split']} split, mean ± 95 % interval, the same tasks for every row"
     )
     print(evaluation["verdict"])
 

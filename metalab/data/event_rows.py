@@ -21,6 +21,12 @@ class EventRows:
     outcomes: list[float] | None
     rows: pd.DataFrame
     where: str
+    numbers: tuple[int, ...]
+    """Of the rows in the file, its header being 1."""
+
+    def at(self, number: int) -> str:
+        """Say where the row of place ``number`` stands in the file."""
+        return f"{self.where}, row {self.numbers[number]}"
 
 
 def read_rows(source: Path | bytes, kind: Kind, name: str = "", outcomes: bool = True) -> EventRows:
@@ -56,7 +62,8 @@ def read_rows(source: Path | bytes, kind: Kind, name: str = "", outcomes: bool =
         raise FaultyDataError(faults, where=where, fix="Mend these rows, or delete them")
     if not names:
         raise DataError("holds no rows", where=where, fix="Give one or more")
-    return EventRows(names, values, frame.reset_index(drop=True), where)
+    numbers = tuple(table.numbers.tolist())
+    return EventRows(names, values, frame.reset_index(drop=True), where, numbers)
 
 
 def _number(cell: str, kind: Kind) -> float | None:

@@ -142,10 +142,12 @@ def read_events(
             mark((values == "").to_numpy(), places[name], f"no {words[name]}")
     outcome, scale = _outcomes(frame, places, kind, scale, mark, notes)
     time = _times(frame, places, mark)
+    faults.sort(key=lambda fault: fault.row)
     if len(frame) and bad.all():
         raise FaultyDataError(faults, where=path, fix="No row is left: mend the table")
     if faults and not leave_out:
-        raise FaultyDataError(faults, where=path, fix="Mend them, or go on without them (leave_out)")
+        fix = "Mend them, or go on without them (--leave-out, or leave_out)"
+        raise FaultyDataError(faults, where=path, fix=fix)
     if faults:
         notes.append(f"{len(faults)} rows were left out, which cannot be used: {faults[0]}; …")
     kept = ~bad

@@ -18,7 +18,7 @@ def un_adapted(backbone: Entities) -> Method:
 
     def method(task: Task, number: int) -> Tensor:
         outputs = backbone.with_one(backbone(task.query.x)) @ backbone.prior_mean
-        return (backbone.offset + outputs).unsqueeze(-1)
+        return (backbone.offset + backbone.known_mean(task.query.x) + outputs).unsqueeze(-1)
 
     return method
 
@@ -30,10 +30,10 @@ def folded_in(strength: float):
     def baseline(backbone: Entities) -> Method:
         def method(task: Task, number: int) -> Tensor:
             rows = backbone.with_one(backbone(task.support.x))
-            base = backbone.offset + rows @ backbone.prior_mean
+            base = backbone.offset + backbone.known_mean(task.support.x) + rows @ backbone.prior_mean
             change = fitted_head(rows, base, task.support, strength, backbone.clicks)
             outputs = backbone.with_one(backbone(task.query.x)) @ (backbone.prior_mean + change)
-            return (backbone.offset + outputs).unsqueeze(-1)
+            return (backbone.offset + backbone.known_mean(task.query.x) + outputs).unsqueeze(-1)
 
         return method
 

@@ -139,7 +139,7 @@ class EventModel:
             rows, asked = (
                 backbone.with_one(learner.features(self.state, part)) for part in (known, x.to(self._device))
             )
-            before = learner.classify(learner.prior(), learner.features({}, known))[:, 0]
+            before = learner.predict(learner.prior(), known)[:, 0]
             before = before.sigmoid() if backbone.clicks else before
             surprise = torch.tensor([outcome for _, outcome in self.given]).to(before) - before
             root = backbone.prior_root[:-1]  # the bias says nothing of this entity

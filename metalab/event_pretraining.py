@@ -12,13 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from metalab.backbones.entities import Entities
+from metalab.backbones.entities import SHRINK, Entities
 from metalab.config import Config
 from metalab.data.event_source import EventSource
 from metalab.descent import descend
 from metalab.outcomes import outcome_loss
 from metalab.progress import Progress
-from metalab.tasks import seeded
+from metalab.tasks import Examples, seeded
 
 BATCH, RATE, WARM = 8192, 1e-2, 50
 UNKNOWN = 0.1
@@ -44,22 +44,24 @@ def pretrain_entities(backbone: Entities, source: EventSource, config: Config) -
     strength = torch.tensor(backbone.penalties, device=device)
     optimiser = torch.optim.Adam([*backbone.parameters(), heads, common], lr=RATE)
 
-    def drawn(generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """Return events of one batch, their tasks' places, and outcomes."""
+    def drawn(generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return events of one batch, their tasks' places, outcomes, and what else is known of them."""
         at = torch.randint(len(rows), (BATCH,), generator=generator, device=device).cpu().numpy()
         chosen = rows[at]
         task = all_tasks[chosen]
         held = source.examples(chosen, task)
+        base = backbone.offset + _others_mean(backbone, held)
         unknown = torch.rand(BATCH, generator=generator, device=device) < UNKNOWN
         x = held.x.clone()
         x[:, 0] = torch.where(unknown, 0, x[:, 0])
-        return x, torch.from_numpy(place[task]).to(device), held.y[:, 0]
+        base = torch.where(unknown, backbone.offset, base)
+        return x, torch.from_numpy(place[task]).to(device), held.y[:, 0], base
 
     def objective(generator: torch.Generator) -> tuple[Tensor, Callable[[], Tensor]]:
-        x, task, y = drawn(generator)
+        x, task, y, base = drawn(generator)
         features = backbone(x)
         head = heads[task]
-        outputs = backbone.offset + (backbone.with_one(features) * (common + head)).sum(-1)
+        outputs = base + (backbone.with_one(features) * (common + head)).sum(-1)
         loss = outcome_loss(outputs, y, backbone.clicks).mean()
         codes = backbone.codes[x[:, 0].long()]
         penalty = torch.stack([part.square().sum(-1).mean() for part in (features, head, codes)])
@@ -79,7 +81,18 @@ def pretrain_entities(backbone: Entities, source: EventSource, config: Config) -
         covariance = centred.t() @ centred / len(heads) + 1e-3 * torch.eye(backbone.width + 1, device=device)
         backbone.prior_mean.copy_(common + heads.mean(0))
         backbone.prior_root.copy_(torch.linalg.cholesky(covariance))
-        x, task, y = drawn(seeded(device, config.seed, "noise"))
-        outputs = backbone.offset + (backbone.with_one(backbone(x)) * (common + heads[task])).sum(-1)
+        x, task, y, base = drawn(seeded(device, config.seed, "noise"))
+        outputs = base + (backbone.with_one(backbone(x)) * (common + heads[task])).sum(-1)
         if not backbone.clicks:
             backbone.noise.copy_((outputs - y).square().mean())
+
+
+def _others_mean(backbone: Entities, held: Examples) -> Tensor:
+    """Return the known mean of each event's entity (n,) without that event itself: else it would be learnt to
+    trust means of few events too much."""
+    if backbone.clicks:
+        return backbone.known_mean(held.x)
+    count = backbone.met[held.x[:, 0].long()]
+    own = held.y[:, 0] - backbone.offset
+    total = backbone.known_mean(held.x) * (count + SHRINK)
+    return (total - own) / (count - 1 + SHRINK)

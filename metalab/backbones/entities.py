@@ -15,11 +15,15 @@ from torch import Tensor, nn
 from metalab.backbones.base import Backbone, Film, Normalisation, Params, seeded_initialisation
 from metalab.data.event_source import EventSource
 
+SHRINK = 5.0
+"""Events that an entity's mean is shrunk to 0 by."""
+
 
 class Entities(Backbone):
     """Events (n, 1 + features): the entity's number, 0 for an unknown one, and its numbers → (n, width).
 
-    A head (width + 1,) is a task's taste: its outcome is ``offset`` + head · (features, 1). Pre-training
+    A head (width + 1,) is a task's taste: its outcome is ``offset`` + :meth:`known_mean` + head ·
+    (features, 1). Pre-training
     also leaves what heads of meta-train tasks are like: ``prior_mean`` and ``prior_root`` (a square root of
     their covariance), and ``noise``, the variance that no head explains. ``met`` (entities + 1,) counts the
     events of each entity in meta-train, ``average`` their mean outcome less ``offset``, shrunk to 0.
@@ -82,11 +86,18 @@ class Entities(Backbone):
         known = (number > 0).to(x.dtype).unsqueeze(-1)
         return F.linear(hidden, params["weight1"], params["bias1"]) + params["codes"][number] * known
 
+    def known_mean(self, x: Tensor) -> Tensor:
+        """Return what is known of the entities of ``x`` (n, 1 + features) besides their features (n,): the
+        shrunk mean of a product's ratings less ``offset``, 0 for an unknown one, and for clicks."""
+        if self.clicks:
+            return x.new_zeros(x.shape[:-1])
+        return self.average[x[..., 0].long()]
+
     def with_one(self, features: Tensor) -> Tensor:
         """Return features (..., width + 1) with the 1 that a head's bias meets."""
         return torch.cat([features, torch.ones_like(features[..., :1])], -1)
 
-    def statistics(self, source: EventSource, shrink: float = 5.0) -> None:
+    def statistics(self, source: EventSource) -> None:
         """Measure ``offset``, ``met`` and ``average`` in meta-train."""
         rows = source.train_rows()
         number = torch.from_numpy(source.known[source.events.entity[rows]])
@@ -97,7 +108,7 @@ class Entities(Backbone):
         for name, value in {
             "offset": mean,
             "met": counts,
-            "average": sums / (counts + shrink),
+            "average": sums / (counts + SHRINK),
         }.items():
             getattr(self, name).copy_(value)
 

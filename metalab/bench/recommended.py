@@ -39,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser, of: str, shots: list[int], ta
     parser.add_argument("--shots", nargs="+", type=int, default=shots, help="default: %(default)s")
     parser.add_argument("--tasks", type=int, default=tasks, help="held-out tasks (default: %(default)s)")
     parser.add_argument("--steps", type=int, help="of meta-training; 0: none (default: the application's)")
+    parser.add_argument("--pretrain-steps", type=int, help="default: the application's")
     parser.add_argument("--only", nargs="+", metavar="METHOD", help="these meta-learners (default: all)")
     parser.add_argument("--validation", action="store_true", help="measure on meta-validation, to choose by")
     parser.add_argument("--seed", type=int, default=0)
@@ -51,7 +52,8 @@ def made(arguments: argparse.Namespace, of: str) -> tuple[Config, EventSource, d
     check_names({"--only": (arguments.only or (), known)})
     if arguments.tasks < 2:
         raise ConfigError("an interval needs at least two tasks", where="--tasks")
-    steps = {} if not arguments.steps else {"steps": arguments.steps}
+    asked = {"steps": arguments.steps, "pretrain_steps": arguments.pretrain_steps}
+    steps = {name: value for name, value in asked.items() if value}
     chosen = arguments.only or known
     config = Config.create(
         application=of,

@@ -64,7 +64,8 @@ class RatingPosterior(Posterior):
     def adapt(self, support: Examples, way: int) -> State:
         """Return ``head`` and ``root`` of the posterior."""
         rows = self.one_by_one(support)
-        error = (support.y[:, 0] - self.backbone.offset) * support.weights() - rows @ self.mean
+        left = support.y[:, 0] - self.backbone.offset - self.backbone.known_mean(support.x)
+        error = left * support.weights() - rows @ self.mean
         change, root = exact(rows, error, rooted(self.log_diagonal, self.below), self.log_noise.exp())
         return {"head": self.mean + change, "root": root}
 

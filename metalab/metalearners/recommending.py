@@ -18,9 +18,13 @@ class Recommending(MetaLearner):
     taste: outcomes are its product with the features."""
 
     def classify(self, state: State, features: Tensor) -> Tensor:
-        """Return outcomes (n, 1) from features (n, width)."""
+        """Return outcomes (n, 1) from features (n, width), less what is known of the entities' means."""
         outputs = self.backbone.offset + self.backbone.with_one(features) @ state["head"]
         return outputs.unsqueeze(-1)
+
+    def predict(self, state: State, x: Tensor) -> Tensor:
+        """Return outcomes (n, 1) of events ``x`` (n, 1 + features)."""
+        return self.classify(state, self.features(state, x)) + self.backbone.known_mean(x).unsqueeze(-1)
 
     def loss(self, outputs: Tensor, examples: Examples) -> Tensor:
         """Return the mean loss: squared error of ratings, cross-entropy of clicks."""

@@ -79,7 +79,7 @@ class SetEncoder(Posterior):
 
     def _surprise(self, rows: Tensor, head: Tensor, support: Examples) -> Tensor:
         """Return outcomes less what ``head`` expects (n, 1)."""
-        expected = self.backbone.offset + rows @ head
+        expected = self.backbone.offset + self.backbone.known_mean(support.x) + rows @ head
         return support.y - (expected.sigmoid() if self.backbone.clicks else expected).unsqueeze(-1)
 
 

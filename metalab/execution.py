@@ -174,6 +174,8 @@ class Runner:
         times the speed of a loop), and wins tenfold for small dense networks. Whether to record, which
         changes no bit, is measured during the first steps of a run.
         """
+        if metalearner.one_by_one:
+            return "threads" if self.pool else "loop"
         if self.strategy != "auto":
             return self.strategy
         if self._accelerated:

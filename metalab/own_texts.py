@@ -72,7 +72,7 @@ def judge(metalearner: Writing, task: TextTask) -> JudgedTexts:
     started = time.perf_counter()
     model = adapt_writer(metalearner, task.support)
     seconds = time.perf_counter() - started
-    plain = WrittenModel(metalearner, {"code": metalearner.no_code()})
+    plain = WrittenModel(metalearner, metalearner.without_examples())
     if not task.query:
         return JudgedTexts(task, plain, model, seconds, [], [], None)
     texts = [pair.source for pair in task.query]

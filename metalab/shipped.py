@@ -55,7 +55,7 @@ UNTRAINED: dict[str, dict[str, Any]] = {
 """Ready meta-learners that need no meta-training: a head on a shipped backbone, no file of their own."""
 BACKBONE_RECIPES: dict[str, dict[str, Any]] = {"photo-pyramid": {"pretrain_steps": 1200}}
 """Settings of shipped backbones that are not their application's."""
-VOCABULARIES = {"documents": "metalab.data.summary_source"}
+VOCABULARIES = {"documents": "metalab.data.summary_source", "languages": "metalab.data.catalogue_source"}
 """The module that makes each shipped vocabulary."""
 TABLE = "evaluation.json"
 """The evaluation of all shipped meta-learners together, beside their weights."""

@@ -20,8 +20,6 @@ from metalab.data.subwords import PAD, SIZE
 
 CODE, GROUPS = 32, 256
 """Numbers of a code, and most groups of meta-train that have one."""
-READING, WRITING = 3, 2
-"""Blocks of the encoder and of the decoder."""
 HEADS, AROUND, BEHIND = 4, 5, 4
 """Heads of attention; sub-words that a convolution of the encoder, and of the decoder, sees."""
 HIDDEN_LOGIT = -1e4
@@ -65,19 +63,23 @@ class Writer(Backbone):
 
     vocabulary: ClassVar[str]
     """Name of the vocabulary that the sub-words are of."""
+    reading: ClassVar[int] = 3
+    """Blocks of the encoder."""
+    writing: ClassVar[int] = 2
+    """Blocks of the decoder."""
 
     def __init__(
         self, channels: int = 1, size: int = 48, width: int = 128, normalisation: Normalisation = "running"
     ) -> None:
         super().__init__(channels, size, width, normalisation)
-        self.feature_dim, self.film_channels = width, (width,) * (READING + WRITING)
+        self.feature_dim, self.film_channels = width, (width,) * (self.reading + self.writing)
         self._add("embed", SIZE, width, deviation=width**-0.5)
         self._add("segment", 2, width, deviation=0.02)
         self._add("codes", GROUPS, CODE, deviation=0.1)
-        self._add("film", READING + WRITING, 2 * width, CODE, deviation=0.02)
-        for block in range(READING):
+        self._add("film", self.reading + self.writing, 2 * width, CODE, deviation=0.02)
+        for block in range(self.reading):
             self._block(f"read{block}", AROUND)
-        for block in range(WRITING):
+        for block in range(self.writing):
             self._block(f"write{block}", BEHIND)
             self._scale(f"write{block}_look")
             self._attention(f"write{block}_look")
@@ -121,7 +123,7 @@ class Writer(Backbone):
         seen = ids != PAD
         h = self._embedded(params, ids) + params["segment"][segment]
         shown = seen[..., None].to(h.dtype)
-        for block in range(READING):
+        for block in range(self.reading):
             name = f"read{block}"
             inner = self._modulated(self._normed(params, f"{name}_near", h), film, block) * shown
             near = F.conv1d(inner.transpose(1, 2), params[f"{name}_near_conv"], padding=AROUND // 2)
@@ -154,9 +156,9 @@ class Writer(Backbone):
         h, kept = self._embedded(params, ids, before), []
         t = ids.shape[1]
         causal = torch.ones(t, before + t, dtype=torch.bool, device=ids.device).tril(before)
-        for block in range(WRITING):
+        for block in range(self.writing):
             name = f"write{block}"
-            inner = self._modulated(self._normed(params, f"{name}_near", h), film, READING + block)
+            inner = self._modulated(self._normed(params, f"{name}_near", h), film, self.reading + block)
             row = inner if past is None else torch.cat([past[block].inputs, inner], 1)
             padded = F.pad(row.transpose(1, 2), (BEHIND - 1, 0))[..., -(t + BEHIND - 1) :]
             h = h + F.gelu(F.conv1d(padded, params[f"{name}_near_conv"]).transpose(1, 2))
@@ -238,6 +240,7 @@ class Translator(Writer):
 
 
 class Summariser(Writer):
-    """Writes summaries of documentation."""
+    """Writes summaries of documentation: long texts, few pairs, so it has few blocks."""
 
     vocabulary = "documents"
+    reading, writing = 1, 1

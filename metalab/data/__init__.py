@@ -66,7 +66,9 @@ def create_source(config: Config, device: torch.device | str = "cpu") -> TaskSou
     if config.source in EVENTS:
         return _events(config, device)
     if config.source == "catalogues":
-        raise ConfigError("this version brings no such texts", where=f"source: {config.source}")
+        from metalab.data.catalogue_source import CatalogueSource
+
+        return CatalogueSource(config.image_size, device)
     return _own_images(config, False, device)
 
 

@@ -45,6 +45,8 @@ class MetaLearner(nn.Module, ABC):
     """Place in lists; its tens name the family (:data:`FAMILIES`)."""
     uses_other_queries: ClassVar[bool] = False
     """Whether the method itself looks at all query examples together."""
+    one_by_one: ClassVar[bool] = False
+    """Whether tasks cannot be batched, on any device: the method looks at texts."""
     cpu_strategy: ClassVar[tuple[str, str] | None] = None
     """How tasks are run on a CPU, plain and recorded; None: by a rule (:mod:`metalab.execution`)."""
 

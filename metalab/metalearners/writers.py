@@ -95,6 +95,10 @@ class Writing(MetaLearner):
             y = torch.where(support.mask[:, None], y, PAD)
         return writing_loss(self.likelihoods(state, support), y)
 
+    def without_examples(self) -> State:
+        """Return the state of the writer that was shown nothing of the task."""
+        return {"code": self.no_code()}
+
     def no_code(self) -> Tensor:
         """Return the code that changes nothing: the mean of all groups."""
         return self.backbone.input_mean.new_zeros(CODE)

@@ -9,20 +9,22 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from metalab.backbones import Backbone
 from metalab.baselines import Method
-from metalab.data.pairs import TARGET_LENGTH, Pair, source_examples, target_ids
+from metalab.data.pairs import TARGET_LENGTH, Pair, target_ids
 from metalab.data.subwords import PAD, Vocabulary, vocabulary
-from metalab.extracts import candidates, centroid, lead, nearest_summary, template, text_rank, title_and_lead
-from metalab.rouge import rouge_l
+from metalab.drafting import Drafter
+from metalab.extracts import centroid, lead, nearest_summary, template, text_rank, title_and_lead
 from metalab.tasks import Examples, Task
+from metalab.writing import likelihoods, write, writing_loss
 
 NAME = "documents"
 """Vocabulary of summaries."""
-LOGISTIC_C = 10.0
+RIDGE = 10.0
+"""Penalty of the weights, chosen on meta-validation."""
+SCRATCH_STEPS, SCRATCH_RATE = 60, 3e-3
 
 
 def support_pairs(support: Examples, words: Vocabulary) -> list[Pair]:
@@ -61,49 +63,60 @@ def _extracted(extract: Callable[[Sequence[Pair], str], str]) -> Callable[[Backb
     return baseline
 
 
-def _logistic(backbone: Backbone) -> Method:
-    """Frozen features of each extract with its place and length, and logistic regression: which is best?
+def _ridge(backbone: Backbone) -> Method:
+    """The very drafts that a chooser has, as it sees them, and ridge regression on those of the examples."""
+    from sklearn.linear_model import Ridge
 
-    Those of the support documents with the highest ROUGE-L are the positive examples.
-    """
-    from sklearn.linear_model import LogisticRegression
-
-    words = vocabulary(NAME)
-
-    def described(texts: Sequence[str]) -> np.ndarray:
-        x = source_examples(texts, words, backbone.size).to(backbone.input_mean.device)
-        place = np.minimum(np.arange(len(texts)), 5)
-        lengths = np.array([len(text.split()) for text in texts])[:, None] / 10
-        return np.hstack([F.normalize(backbone(x), dim=1).cpu().numpy(), np.eye(6)[place], lengths])
+    drafter = Drafter(backbone)
 
     def method(task: Task, number: int) -> Tensor:
-        support = support_pairs(task.support, words)
-        rows, labels = [], []
-        for pair in support:
-            held = candidates(support, pair.source)
-            rows.append(described(held))
-            scores = [rouge_l(text, pair.target) for text in held]
-            labels += [int(at == int(np.argmax(scores))) for at in range(len(held))]
-        model = None
-        if 0 < sum(labels) < len(labels):
-            model = LogisticRegression(C=LOGISTIC_C, class_weight="balanced", max_iter=300)
-            model.fit(np.concatenate(rows), labels)
-        texts = []
-        for row in task.query.x.long().tolist():
-            held = candidates(support, document(row, words))
-            best = 0 if model is None else int(model.decision_function(described(held)).argmax())
-            texts.append(held[best])
-        return written_ids(texts, words).to(task.query.x.device)
+        held = drafter.candidates(task.support, task.support.x, task.support.y, True)
+        model = Ridge(RIDGE).fit(held.features[held.mask].cpu().numpy(), held.gains[held.mask].cpu().numpy())
+        asked = drafter.candidates(task.support, task.query.x, None, False)
+        scores = torch.from_numpy(model.predict(asked.features.flatten(0, 1).cpu().numpy())).to(asked.gains)
+        best = scores.view(asked.mask.shape).masked_fill(~asked.mask, -torch.inf).argmax(1)
+        return asked.ids[torch.arange(len(best), device=best.device), best]
+
+    return method
+
+
+def _unadapted(backbone: Backbone) -> Method:
+    """What the pre-trained writer writes without an example."""
+
+    def method(task: Task, number: int) -> Tensor:
+        params = backbone.params()
+        return write(backbone, params, backbone.read(params, task.query.x))[0][:, 0]
+
+    return method
+
+
+def _from_scratch(backbone: Backbone) -> Method:
+    """The same writer, newly initialised, trained on the support pairs alone."""
+
+    def method(task: Task, number: int) -> Tensor:
+        model = backbone.from_scratch(number).requires_grad_(True)
+        with torch.enable_grad():
+            optimiser = torch.optim.Adam(model.parameters(), lr=SCRATCH_RATE)
+            for _ in range(SCRATCH_STEPS):
+                params = model.params()
+                logs = likelihoods(model, params, model.read(params, task.support.x), task.support.y)
+                optimiser.zero_grad()
+                writing_loss(logs, task.support.y).backward()
+                optimiser.step()
+        params = model.params()
+        return write(model, params, model.read(params, task.query.x))[0][:, 0]
 
     return method
 
 
 SUMMARY_BASELINES = [
+    ("un-adapted", "Un-adapted writer", _unadapted),
     ("lead", "First sentence", _extracted(lead)),
     ("title-lead", "Title and first sentence", _extracted(title_and_lead)),
     ("template", "First word of the nearest example, then the title", _extracted(template)),
     ("centroid", "Most central sentence (tf-idf)", _extracted(centroid)),
     ("text-rank", "TextRank", _extracted(text_rank)),
     ("nearest-summary", "Summary of the nearest example", _extracted(nearest_summary)),
-    ("logistic-regression", "Frozen features + logistic regression over extracts", _logistic),
+    ("ridge", "Ridge regression over the chooser's drafts", _ridge),
+    ("from-scratch", "From scratch on the support set", _from_scratch),
 ]

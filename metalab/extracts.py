@@ -87,11 +87,3 @@ def cut(support: Sequence[Pair], sentence: str) -> str:
     count = round(sum(len(pair.target.split()) for pair in support) / len(support)) if support else 12
     words = sentence.split()
     return " ".join(words[: max(count, LEAST_WORDS)])
-
-
-def candidates(support: Sequence[Pair], document: str) -> list[str]:
-    """Return what an extractive method may choose from: title, title and lead, template, all sentences."""
-    first, _, rest = document.strip().partition("\n")
-    made = [cut(support, first), title_and_lead(support, document), template(support, document)]
-    made += [cut(support, sentence) for sentence in told(rest or first)]
-    return list(dict.fromkeys(made))

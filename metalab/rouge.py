@@ -16,8 +16,8 @@ if TYPE_CHECKING:  # it takes a second to import
     from rouge_score.rouge_scorer import RougeScorer
 
 
-MEASURES = ("ROUGE-1", "ROUGE-2", "ROUGE-L", "novelty", "words")
-"""What :func:`measures` returns."""
+MEASURES = ("ROUGE-L", "ROUGE-1", "ROUGE-2", "novelty", "length")
+"""What :func:`measures` returns; length is in words, of the true summary's."""
 
 
 class Rouge(NamedTuple):
@@ -60,7 +60,12 @@ def _scorer(*names: str) -> RougeScorer:
 
 def judge_summaries(outputs: Tensor, examples: Examples) -> Tensor:
     """Return the mean ROUGE-L of summaries (n, t), as sub-words, against those of ``examples``."""
-    return measures(outputs, examples)[MEASURES.index("ROUGE-L")]
+    return measures(outputs, examples)[0]
+
+
+def summary_scores(outputs: Tensor, examples: Examples) -> dict[str, float]:
+    """Return :func:`measures` by name, ROUGE-L first."""
+    return dict(zip(MEASURES, measures(outputs, examples).tolist(), strict=True))
 
 
 def measures(outputs: Tensor, examples: Examples) -> Tensor:
@@ -71,6 +76,8 @@ def measures(outputs: Tensor, examples: Examples) -> Tensor:
     ):
         text = words.decode(written)
         source = words.decode([number for number in x if number != PAD])
-        told = len(bare_words(text))
-        rows.append([*rouge(text, words.decode(truth)), novelty(text, source), float(told)])
+        true = words.decode(truth)
+        one, two, longest = rouge(text, true)
+        length = len(bare_words(text)) / max(1, len(bare_words(true)))
+        rows.append([longest, one, two, novelty(text, source), length])
     return torch.tensor(rows).mean(0)

@@ -9,13 +9,16 @@ from torch import Tensor
 
 from metalab.backbones import Writer
 from metalab.config import Config
+from metalab.data.subwords import PAD
 from metalab.descent import descend
 from metalab.progress import Progress
-from metalab.tasks import TaskSource
-from metalab.writing import likelihoods, likeliness, writing_loss
+from metalab.tasks import Examples, TaskSource
+from metalab.writing import likelihoods
 
 BATCH, RATE, WARM = 128, 2e-3, 200
 """Pairs a step, peak learning rate, and steps until it is reached."""
+TOGETHER = 16
+"""Pairs of like length that are written at once: a short text need not be padded to the longest."""
 UNCODED = 0.15
 """Share of pairs that are written without their group's code, so that the writer can do without."""
 
@@ -31,10 +34,15 @@ def pretrain_writer(backbone: Writer, source: TaskSource, config: Config) -> Ite
         pairs, groups = source.labelled_pairs(BATCH, generator)
         coded = torch.rand(BATCH, device=device, generator=generator) >= UNCODED
         params = backbone.params()
-        film = backbone.film_of(params, params["codes"][groups] * coded[:, None])
-        memory = backbone.read(params, pairs.x, film)
-        likelihood = likelihoods(backbone, params, memory, pairs.y, film)
-        return writing_loss(likelihood, pairs.y), lambda: likeliness(likelihood.detach(), pairs.y)
+        codes = params["codes"][groups] * coded[:, None]
+        logs = []
+        for rows, part in _by_length(pairs):
+            film = backbone.film_of(params, codes[rows])
+            memory = backbone.read(params, part.x, film)
+            likelihood = likelihoods(backbone, params, memory, part.y, film)
+            logs.append(likelihood[part.y != PAD])
+        mean = torch.cat(logs).mean()
+        return -mean, mean.detach().exp
 
     yield from descend(
         torch.optim.AdamW(parameters, lr=RATE, betas=(0.9, 0.98), weight_decay=0.01),
@@ -46,3 +54,11 @@ def pretrain_writer(backbone: Writer, source: TaskSource, config: Config) -> Ite
         seed=config.seed,
         clip=(parameters, config.clip),
     )
+
+
+def _by_length(pairs: Examples) -> Iterator[tuple[Tensor, Examples]]:
+    """Yield the places of :data:`TOGETHER` pairs after the other, the shortest first, and these trimmed."""
+    sources, targets = (pairs.x != PAD).sum(1), (pairs.y != PAD).sum(1)
+    for rows in (targets * pairs.x.shape[1] + sources).argsort().split(TOGETHER):
+        longest = int(sources[rows].max()), int(targets[rows].max())
+        yield rows, Examples(pairs.x[rows, : longest[0]], pairs.y[rows, : longest[1]])

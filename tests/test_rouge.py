@@ -37,6 +37,6 @@ def test_written_ids_are_judged_as_text() -> None:
     assert judge_summaries(right, examples).item() == pytest.approx(1)
     assert judge_summaries(half, examples).item() == pytest.approx(0.5)
     told = dict(zip(MEASURES, measures(right, examples).tolist(), strict=True))
-    assert told["words"] == pytest.approx(3)
+    assert told["length"] == pytest.approx(1)
     assert told["novelty"] == pytest.approx(5 / 6)  # "the" alone is no news
     assert torch.isfinite(measures(half, examples)).all()

@@ -14,14 +14,14 @@ APPLICATION = Application(
     defaults={
         "source": "catalogues",
         "backbone": "translator",
-        "width": 128,
+        "width": 96,
         "metalearner": "translate-code",
         "episodes": "mixed",
         "image_size": 48,  # sub-words of a source
         "way": 1,
         "shot": 10,
         "query": 15,
-        "pretrain_steps": 3000,
+        "pretrain_steps": 1500,
         "steps": 600,
         "meta_batch": 4,
         "lr": 3e-4,

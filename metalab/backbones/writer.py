@@ -63,9 +63,9 @@ class Writer(Backbone):
 
     vocabulary: ClassVar[str]
     """Name of the vocabulary that the sub-words are of."""
-    reading: ClassVar[int] = 3
+    reading: ClassVar[int]
     """Blocks of the encoder."""
-    writing: ClassVar[int] = 2
+    writing: ClassVar[int]
     """Blocks of the decoder."""
 
     def __init__(
@@ -237,6 +237,7 @@ class Translator(Writer):
     """Writes interface phrases and names of languages."""
 
     vocabulary = "languages"
+    reading, writing = 2, 1
 
 
 class Summariser(Writer):

@@ -7,17 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from metalab.backbones import Backbone
 from metalab.baselines import Method
-from metalab.data.pairs import TARGET_LENGTH, Pair, target_ids
-from metalab.data.subwords import PAD, Vocabulary, vocabulary
+from metalab.candidates import as_pairs, as_text, written_ids
+from metalab.data.pairs import Pair
+from metalab.data.subwords import vocabulary
 from metalab.drafting import Drafter
 from metalab.extracts import centroid, lead, nearest_summary, template, text_rank, title_and_lead
-from metalab.tasks import Examples, Task
+from metalab.tasks import Task
 from metalab.writing import likelihoods, write, writing_loss
 
 NAME = "documents"
@@ -27,26 +27,6 @@ RIDGE = 10.0
 SCRATCH_STEPS, SCRATCH_RATE = 60, 3e-3
 
 
-def support_pairs(support: Examples, words: Vocabulary) -> list[Pair]:
-    """Return the support set as texts."""
-    rows = zip(support.x.long().tolist(), support.y.tolist(), strict=True)
-    return [Pair(document(x, words), words.decode(y)) for x, y in rows]
-
-
-def document(ids: Sequence[int], words: Vocabulary) -> str:
-    """Return the text of a row of a source, without padding."""
-    return words.decode([number for number in ids if number != PAD])
-
-
-def written_ids(texts: Sequence[str], words: Vocabulary) -> Tensor:
-    """Return texts as outputs (n, TARGET_LENGTH)."""
-    held = np.full((len(texts), TARGET_LENGTH), PAD, dtype=np.int64)
-    for row, ids in zip(held, words.encode_all(texts), strict=True):
-        ids = target_ids(ids)
-        row[: len(ids)] = ids
-    return torch.from_numpy(held)
-
-
 def _extracted(extract: Callable[[Sequence[Pair], str], str]) -> Callable[[Backbone], Method]:
     """What ``extract`` makes of the support pairs and a document."""
 
@@ -54,8 +34,8 @@ def _extracted(extract: Callable[[Sequence[Pair], str], str]) -> Callable[[Backb
         words = vocabulary(NAME)
 
         def method(task: Task, number: int) -> Tensor:
-            support = support_pairs(task.support, words)
-            texts = [extract(support, document(row, words)) for row in task.query.x.long().tolist()]
+            support = as_pairs(task.support, words)
+            texts = [extract(support, as_text(row, words)) for row in task.query.x.long().tolist()]
             return written_ids(texts, words).to(task.query.x.device)
 
         return method

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 import torch
 from torch import Tensor
 
 from metalab.backbones.writer import Writer
-from metalab.data.pairs import TARGET_LENGTH, Pair, padded, target_ids
+from metalab.candidates import Candidates, as_pairs, as_text, stacked
+from metalab.data.pairs import padded, target_ids
 from metalab.data.subwords import PAD, Vocabulary, vocabulary
 from metalab.draft_features import NAMES, draft_features
 from metalab.drafts import Draft, drafts
@@ -24,16 +23,6 @@ JUDGED = 24
 """Sub-words of a draft whose log probability is asked for."""
 KNOWN = 400_000
 """Drafts whose log probabilities are remembered, at most: some 100 MB."""
-
-
-class Candidates(NamedTuple):
-    """Candidates of n texts: ``ids`` (n, C, TARGET_LENGTH), ``features`` (n, C, columns), ``gains`` (n, C),
-    the measure of each, 0 where the truth is unknown, ``mask`` (n, C): not padding."""
-
-    ids: Tensor
-    features: Tensor
-    gains: Tensor
-    mask: Tensor
 
 
 class Drafter:
@@ -52,8 +41,8 @@ class Drafter:
         ``each_without``: ``x`` are the support texts themselves, and each must do without its own pair.
         """
         words = vocabulary(self.writer.vocabulary)
-        pairs = _pairs(support, words)
-        texts = [_text(row, words) for row in x.long().tolist()]
+        pairs = as_pairs(support, words)
+        texts = [as_text(row, words) for row in x.long().tolist()]
         truths = None if y is None else [words.decode(row) for row in y.tolist()]
         with torch.no_grad():
             beams = self._written(x, words)
@@ -65,7 +54,8 @@ class Drafter:
                 near.append(nearest_summary(others, text) if others else "")
             chances = self._likelihoods(x, held, words)
         features = [draft_features(*parts) for parts in zip(held, texts, known, near, chances, strict=True)]
-        return _stacked(held, features, truths, words, x.device)
+        made = [[draft.text for draft in own] for own in held]
+        return stacked(made, features, truths, rouge_l, words, x.device)
 
     def _written(self, x: Tensor, words: Vocabulary) -> list[list[str]]:
         """Return what the writer writes for each text, the likeliest first."""
@@ -113,35 +103,3 @@ class Drafter:
     def _version(self) -> int:
         """Return a number that changes when weights of the writer do."""
         return sum(parameter._version for parameter in self.writer.parameters())
-
-
-def _pairs(support: Examples, words: Vocabulary) -> list[Pair]:
-    rows = zip(support.x.long().tolist(), support.y.tolist(), strict=True)
-    return [Pair(_text(x, words), words.decode(y)) for x, y in rows]
-
-
-def _text(row: list[int], words: Vocabulary) -> str:
-    return words.decode([number for number in row if number != PAD])
-
-
-def _stacked(
-    held: list[list[Draft]],
-    features: list[np.ndarray],
-    truths: list[str] | None,
-    words: Vocabulary,
-    device: torch.device,
-) -> Candidates:
-    n, most = len(held), max(map(len, held), default=1)
-    ids = np.full((n, most, TARGET_LENGTH), PAD, dtype=np.int64)
-    columns = np.zeros((n, most, len(NAMES)), dtype=np.float32)
-    gains, mask = np.zeros((n, most), dtype=np.float32), np.zeros((n, most), dtype=bool)
-    for at, own in enumerate(held):
-        columns[at, : len(own)], mask[at, : len(own)] = features[at], True
-        for place, (draft, one) in enumerate(
-            zip(own, words.encode_all([draft.text for draft in own]), strict=True)
-        ):
-            ended = target_ids(one)
-            ids[at, place, : len(ended)] = ended
-            if truths is not None:
-                gains[at, place] = rouge_l(draft.text, truths[at])
-    return Candidates(*(torch.from_numpy(part).to(device) for part in (ids, columns, gains, mask)))

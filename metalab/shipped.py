@@ -44,6 +44,8 @@ RECIPES: dict[str, dict[str, Any]] = {
     "bayes-taste": {},
     "set-clicks": {},
     "bayes-clicks": {},
+    "summarise-choose": {},
+    "translate-choose": {},
     "guided-boxes-photo": {"metalearner": "guided-boxes", **ON_PHOTOS},
 }
 """Settings of each shipped meta-learner, chosen on meta-validation; everything else is the default.

@@ -28,6 +28,7 @@ def pretrain_writer(backbone: Writer, source: TaskSource, config: Config) -> Ite
 
     AdamW with warm-up and a cosine schedule, ``config.pretrain_steps`` steps. Seeded.
     """
+    backbone.groups.fill_(source.n_train_classes)
     device, parameters = backbone.input_mean.device, list(backbone.parameters())
 
     def objective(generator: torch.Generator) -> tuple[Tensor, Callable[[], Tensor]]:

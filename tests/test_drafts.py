@@ -130,8 +130,9 @@ def test_the_chooser_learns_a_new_style(chooser: SummaryChooser) -> None:
 
 
 def _without_examples(chooser: SummaryChooser, query: Examples) -> float:
-    held = chooser.candidates(Examples(query.x[:0], query.y[:0]), query.x, query.y, False)
-    best = chooser.scores(chooser.without_examples(), held).argmax(1, keepdim=True)
+    state = chooser.without_examples()
+    held = chooser.candidates(state, query.x, query.y)
+    best = chooser.scores(state, held).argmax(1, keepdim=True)
     return held.gains.gather(1, best).mean().item()
 
 

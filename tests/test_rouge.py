@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from metalab.baselines_summaries import written_ids
+from metalab.candidates import written_ids
 from metalab.data.pairs import Pair, pair_examples
 from metalab.data.subwords import vocabulary
 from metalab.rouge import MEASURES, judge_summaries, measures, novelty, rouge, rouge_l

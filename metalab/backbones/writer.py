@@ -76,6 +76,7 @@ class Writer(Backbone):
         self._add("embed", SIZE, width, deviation=width**-0.5)
         self._add("segment", 2, width, deviation=0.02)
         self._add("codes", GROUPS, CODE, deviation=0.1)
+        self.register_buffer("groups", torch.zeros((), dtype=torch.int64))  # whose codes are learnt
         self._add("film", self.reading + self.writing, 2 * width, CODE, deviation=0.02)
         for block in range(self.reading):
             self._block(f"read{block}", AROUND)

@@ -13,6 +13,12 @@ from metalab.commands import AddCommand
 from metalab.commands.shown import bar, show_table
 from metalab.errors import ConfigError
 
+BASES = (
+    *("documents", "languages"),
+    *("conv4", "pyramid", "photo-pyramid", "reader", "summariser", "translator", "products", "adverts"),
+)
+"""Vocabularies and backbones that the shipped meta-learners stand on."""
+
 
 def add_commands(command: AddCommand) -> None:
     """Add the commands of this module."""
@@ -21,8 +27,7 @@ def add_commands(command: AddCommand) -> None:
         "names",
         nargs="*",
         metavar="NAME",
-        help="documents, conv4, pyramid, photo-pyramid, reader, a meta-learner, evaluation (default: these), "
-        "or lake",
+        help=f"{', '.join(BASES)}, a meta-learner, evaluation (default: these), or lake",
     )
 
     group = ship.add_argument_group("lake, the matcher of Omniglot's one-shot runs (made only when named)")
@@ -57,7 +62,7 @@ def _ship(arguments: argparse.Namespace) -> int:
         ship_vocabulary,
     )
 
-    for name in arguments.names or ["conv4", "pyramid", "photo-pyramid", *RECIPES, "evaluation"]:
+    for name in arguments.names or [*BASES, *RECIPES, "evaluation"]:
         path = SHIPPED / f"{name}.safetensors"
         if name in VOCABULARIES:
             ship_vocabulary(name, SHIPPED / f"{name}.json")

@@ -1,35 +1,24 @@
-"""Tasks of translating into a language: learnt from K pairs, judged on texts that nobody trained on."""
+"""Tasks of translating into a language that nobody trained on, learnt from K pairs."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from metalab.data.catalogues import bucket, catalogues
+from metalab.data.catalogues import catalogues
 from metalab.data.languages import CHOOSING, LEAST, RELATED, UNSEEN, VALIDATION, kept_out
 from metalab.data.pairs import TARGET_LENGTH, Groups, Pair, PairSource
-from metalab.data.questions import numpy_generator
 from metalab.data.subwords import Vocabulary, train_vocabulary, vocabulary
-from metalab.tasks import Examples, Split, TaskShape
+from metalab.tasks import Examples
 
 NAME = "languages"
 """The vocabulary of interface phrases and names."""
-BUCKETS: dict[str, range] = {
-    "writing": range(55),
-    "train": range(55, 70),
-    "validation": range(70, 80),
-    "test": range(80, 100),
-}
-"""Which texts, by the hash of the English one, the writer is pre-trained on, and on which tasks of each split
-are judged: no text is in two, in whatever language."""
 TEST = (*RELATED, *(code for codes in UNSEEN.values() for code in codes))
 
 
 class CatalogueSource(PairSource):
-    """Of a task's language the query texts are of its split alone; the examples are any other texts.
-
-    Pre-training draws from :attr:`written`: other languages, other texts than any query.
-    """
+    """A task is a language. The splits share none, and pre-training draws from others still, :attr:`written`;
+    the English texts are the same in all of them."""
 
     def __init__(
         self, size: int, device: torch.device | str = "cpu", words: Vocabulary | None = None
@@ -53,41 +42,11 @@ class CatalogueSource(PairSource):
         """Draw ``n`` pairs of the writer's languages, and the numbers of these."""
         return self.written.labelled_pairs(n, generator)
 
-    def _rows(self, split: Split, group: str) -> tuple[list[int], list[int]]:
-        """Return the places of texts to judge by, and of the others."""
-        judged, others = [], []
-        for place, pair in enumerate(self.pairs[split][group]):
-            (judged if bucket(pair.source) in BUCKETS[split] else others).append(place)
-        return judged, others
-
-    def _enough(self, split: Split, shape: TaskShape) -> list[str]:
-        def suits(group: str) -> bool:
-            judged, others = self._rows(split, group)
-            return len(judged) >= shape.query and len(others) >= shape.shot
-
-        return [group for group in self._groups(split) if suits(group)]
-
-    def _drawn(
-        self, n_tasks: int, split: Split, shape: TaskShape, generator: torch.Generator
-    ) -> list[tuple[str, list[int]]]:
-        rng, groups = numpy_generator(generator), self._enough(split, shape)
-        drawn = []
-        for _ in range(n_tasks):
-            group = groups[rng.integers(len(groups))]
-            judged, others = self._rows(split, group)
-            rows = [*rng.choice(others, shape.shot, False), *rng.choice(judged, shape.query, False)]
-            drawn.append((group, [int(row) for row in rows]))
-        return drawn
-
 
 def writing_pairs(held: Groups) -> Groups:
-    """Return the pairs that the writer is pre-trained on: no held-out language, no text that is judged by."""
+    """Return the pairs that the writer is pre-trained on: of no language of any task."""
     out = {*CHOOSING, *VALIDATION, *TEST} | kept_out()
-    return {
-        code: [pair for pair in pairs if bucket(pair.source) in BUCKETS["writing"]]
-        for code, pairs in sorted(held.items())
-        if code not in out
-    }
+    return {code: pairs for code, pairs in sorted(held.items()) if code not in out}
 
 
 def make_vocabulary() -> Vocabulary:

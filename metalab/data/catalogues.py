@@ -59,12 +59,6 @@ def catalogues() -> dict[str, list[Pair]]:
     return held
 
 
-def bucket(text: str) -> int:
-    """Return a number in 0..99 that depends on the words of ``text`` alone, whatever the language."""
-    digest = hashlib.sha256(" ".join(text.lower().split()).encode()).digest()
-    return int.from_bytes(digest[:4], "big") % 100
-
-
 def language_name(code: str) -> str:
     """Return the English name of a language."""
     from babel import Locale

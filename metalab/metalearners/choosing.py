@@ -8,6 +8,7 @@ et al. 2018); a ridge regression solved on them (R2-D2, Bertinetto et al. 2019, 
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import ClassVar
 
 import torch
@@ -15,10 +16,9 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from metalab.backbones.writer import CODE
-from metalab.data.pairs import TARGET_LENGTH
+from metalab.candidates import Candidates
+from metalab.data.pairs import ROUND, TARGET_LENGTH
 from metalab.data.subwords import PAD
-from metalab.drafting import Candidates
 from metalab.metalearners.base import State, scalar
 from metalab.metalearners.writers import Writing
 from metalab.tasks import Examples
@@ -33,11 +33,10 @@ IMITATION = 0.1
 
 
 class Choosing(Writing):
-    """Adaptation yields ``pairs.x``, ``pairs.y`` (the examples), ``code`` of the writer, which changes
-    nothing, and of the choice ``film`` (2, hidden), ``weight`` (hidden,), and ``keys`` (m, 32) with ``rest``
-    (m,) to attend to.
+    """Adaptation yields what candidates are made from (:meth:`prepared`), and of the choice ``film``
+    (2, hidden), ``weight`` (hidden,), and ``keys`` (m, 32) with ``rest`` (m,) to attend to.
 
-    What drafts are made of is the task's affair: :meth:`candidates`. The writer is frozen.
+    How candidates are made is the application's affair. The shared writer is not meta-trained.
     """
 
     one_by_one = True
@@ -68,16 +67,22 @@ class Choosing(Writing):
         self.solved_share, self.read_share = scalar(0.5), scalar(0.5)
         self.log_scale = scalar(3.0)
 
-    def candidates(self, support: Examples, x: Tensor, y: Tensor | None, each_without: bool) -> Candidates:
-        """Return the candidates of texts ``x`` (n, length), with gains where ``y`` (n, t) is known.
+    def prepared(self, support: Examples) -> State:
+        """Return what candidates are made from: ``pairs.x``, ``pairs.y`` (the examples, perhaps none), the
+        writer's ``code`` and whatever else is changed of it."""
+        return {"pairs.x": support.x, "pairs.y": support.y, "code": self.no_code()}
 
-        ``each_without``: ``x`` are the support texts themselves, and each must do without its own pair.
-        """
-        raise NotImplementedError
+    @abstractmethod
+    def candidates(self, state: State, x: Tensor, y: Tensor | None = None) -> Candidates:
+        """Return the candidates of texts ``x`` (n, length), with gains where ``y`` (n, t) is known."""
+
+    @abstractmethod
+    def told(self, support: Examples) -> Candidates:
+        """Return candidates of examples, each made without its own pair, and their gains."""
 
     def adapt(self, support: Examples, way: int) -> State:
         """Return the state, see the class."""
-        held = self.candidates(support, support.x, support.y, True)
+        held = self.told(support)
         plain = self._described(held.features, None)
         wanted = _centred(held.gains, held.mask)
         best = (held.gains / SHARP).masked_fill(~held.mask, NEVER).softmax(-1)[..., None]
@@ -99,9 +104,7 @@ class Choosing(Writing):
         eye = torch.eye(HIDDEN, device=h.device, dtype=h.dtype)
         weight = torch.linalg.solve(rows.t() @ rows + self.log_ridge.exp() * eye, rows.t() @ rest)
         return {
-            "pairs.x": support.x,
-            "pairs.y": support.y,
-            "code": support.x.new_zeros(CODE),
+            **self.prepared(support),
             "choice.film": film,
             "choice.weight": weight,
             "choice.keys": F.normalize(self.key(h[held.mask]), dim=-1),
@@ -115,11 +118,10 @@ class Choosing(Writing):
     def without_examples(self) -> State:
         """Return the state in which nothing is known of the task."""
         none = self.backbone.input_mean
+        nothing = Examples(none.new_zeros(0, ROUND), torch.zeros(0, TARGET_LENGTH).to(none.device).long())
         return {
-            "pairs.x": none.new_zeros(0, 8),
-            "pairs.y": torch.zeros(0, TARGET_LENGTH, dtype=torch.int64, device=none.device),
-            "code": none.new_zeros(CODE),
-            "choice.film": self.generator(none.new_zeros(CODE_SIZE)).view(2, HIDDEN) * 0,
+            **self.prepared(nothing),
+            "choice.film": none.new_zeros(2, HIDDEN),
             "choice.weight": none.new_zeros(HIDDEN),
             "choice.keys": none.new_zeros(0, KEY),
             "choice.rest": none.new_zeros(0),
@@ -137,7 +139,7 @@ class Choosing(Writing):
 
     def search(self, state: State, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return the best candidates (n, beams, TARGET_LENGTH) and the logarithms of their shares."""
-        held = self.candidates(Examples(state["pairs.x"], state["pairs.y"]), x, None, False)
+        held = self.candidates(state, x)
         shares = self.scores(state, held).log_softmax(-1)
         count = min(self.options.beams, shares.shape[1])
         best = shares.topk(count, 1)
@@ -148,7 +150,7 @@ class Choosing(Writing):
     def trial(self, support: Examples, query: Examples, way: int) -> Tensor:
         """Return scores, gains and mask of the candidates: (n, C, 3)."""
         state = self.adapt(support, way)
-        held = self.candidates(support, query.x, query.y, False)
+        held = self.candidates(state, query.x, query.y)
         parts = [self.scores(state, held), held.gains, held.mask.to(held.gains)]
         return torch.stack(parts, -1)
 

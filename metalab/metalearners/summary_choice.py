@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from metalab.drafting import Candidates, Drafter
+from metalab.candidates import Candidates
+from metalab.drafting import Drafter
+from metalab.metalearners.base import State
 from metalab.metalearners.choosing import Choosing
 from metalab.tasks import Examples
 
@@ -20,6 +22,10 @@ class SummaryChooser(Choosing):
         super().__init__(backbone, options)
         self.drafter = Drafter(backbone)
 
-    def candidates(self, support: Examples, x: Tensor, y: Tensor | None, each_without: bool) -> Candidates:
-        """Return the drafts of ``x``; gains are ROUGE-L."""
-        return self.drafter.candidates(support, x, y, each_without)
+    def candidates(self, state: State, x: Tensor, y: Tensor | None = None) -> Candidates:
+        """Return the drafts of texts ``x``; gains are ROUGE-L."""
+        return self.drafter.candidates(Examples(state["pairs.x"], state["pairs.y"]), x, y, False)
+
+    def told(self, support: Examples) -> Candidates:
+        """Return the drafts of the examples."""
+        return self.drafter.candidates(support, support.x, support.y, True)

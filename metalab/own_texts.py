@@ -65,6 +65,22 @@ def divide(pairs: Sequence[Pair], shot: int, seed: int | None = None) -> TextTas
     return TextTask(held[:shot], rest[:QUERY], len(rest[QUERY:]))
 
 
+def held_out(application: str) -> dict[str, list[Pair]]:
+    """Return the pairs of the packages, or languages, that no training has met, by a name for people.
+
+    Raises :class:`DataError` when the packages that hold translations are missing.
+    """
+    if application == "summarisation":
+        from metalab.data.summaries import summaries
+
+        return summaries("test")
+    from metalab.data.catalogue_source import TEST
+    from metalab.data.catalogues import catalogues, language_name
+
+    found = catalogues()
+    return {language_name(code): found[code] for code in TEST if code in found}
+
+
 def judge(metalearner: Writing, task: TextTask) -> JudgedTexts:
     """Adapt to ``task`` and write the query texts without and with its examples.
 

@@ -26,7 +26,7 @@ def rendered(
 ) -> Candidates:
     """Return the renderings of texts ``x`` (n, length), with their chrF where ``y`` (n, t) is known.
 
-    ``state`` has what :func:`metalab.tuning.tuned` gives, ``near.codes`` (k, CODE), ``near.mean`` (CODE,).
+    ``state`` has what :func:`metalab.tuning.fitted` gives, ``near.codes`` (k, CODE), ``near.mean`` (CODE,).
     """
     words = vocabulary(writer.vocabulary)
     pairs = as_pairs(support, words)

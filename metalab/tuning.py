@@ -28,11 +28,11 @@ def shortest(support: Examples, count: int) -> Examples:
 
 
 @torch.no_grad()
-def nearest_codes(writer: Writer, support: Examples, groups: int) -> tuple[Tensor, Tensor]:
+def nearest_codes(writer: Writer, support: Examples) -> tuple[Tensor, Tensor]:
     """Return the numbers (NEAREST,) of the groups under whose codes the examples are likeliest, the best
     first, and their shares (NEAREST,), which sum to one."""
     few, params = shortest(support, LOOKED_AT), writer.params()
-    n = len(few.x)
+    n, groups = len(few.x), max(1, int(writer.groups))
     codes = params["codes"][:groups].repeat_interleave(n, 0)
     x, y = few.x.repeat(groups, 1), few.y.repeat(groups, 1)
     film = writer.film_of(params, codes)
@@ -42,7 +42,7 @@ def nearest_codes(writer: Writer, support: Examples, groups: int) -> tuple[Tenso
     return best.indices, (best.values / max(1, n)).softmax(0)
 
 
-def tuned(writer: Writer, support: Examples, code: Tensor, steps: int, rate: float) -> dict[str, Tensor]:
+def fitted(writer: Writer, support: Examples, code: Tensor, steps: int, rate: float) -> dict[str, Tensor]:
     """Return ``code`` and the weights of ``writer``, by name, after ``steps`` of Adam on ``support``.
 
     A step sees :data:`AT_ONCE` examples, in turn: cost does not grow with their number. First-order, so no

@@ -12,7 +12,7 @@ from pages.models import trained
 from pages.placefeatures import place_features
 from pages.ready import choose_model
 from pages.textshow import new_cards, query_cards
-from pages.textsource import FILE, HERE, text_task
+from pages.textsource import FILE, HELD, HERE, text_task
 
 if TYPE_CHECKING:
     from metalab.inspection import TaskView
@@ -105,7 +105,7 @@ with errors_in_place():
     application = WHAT[chosen("What to do", list(WHAT), "texts-what")]
     model = choose_model(application)
     st.subheader("1 · Examples")
-    where = chosen("Examples from", [HERE, FILE], "texts-where")
+    where = chosen("Examples from", [HERE, HELD, FILE], "texts-where")
     task = text_task(application, where) if model is not None else None
     if task is not None:
         from metalab.own_texts import task_key

@@ -11,9 +11,10 @@ import streamlit as st
 
 if TYPE_CHECKING:
     from metalab.data.archives import Note
+    from metalab.data.pairs import Pair
     from metalab.own_texts import TextTask
 
-HERE, FILE = "Typed here", "A file"
+HERE, HELD, FILE = "Typed here", "Held-out texts", "A file"
 SHOT = "Pairs that the model learns from: K of K-shot. The others judge it."
 EXAMPLES = {
     "translation": (
@@ -65,12 +66,44 @@ EXAMPLES = {
     ),
 }
 """Rows that stand in the table at first: Afrikaans, a language without training, and a style of its own."""
+HELD_LABEL = {"translation": "Language", "summarisation": "Part of a package"}
+HELD_ABOUT = {
+    "translation": "No training has met this language; the English texts it has, in other languages.",
+    "summarisation": "No training has met this package.",
+}
 SHOTS = {"translation": 10, "summarisation": 4}
 
 
 def text_task(application: str, where: str) -> TextTask | None:
     """Let the user bring pairs from ``where``; return the task, None until there is enough."""
-    return _file(application) if where == FILE else _typed(application)
+    return {FILE: _file, HELD: _held_out, HERE: _typed}[where](application)
+
+
+@st.cache_resource(show_spinner="Reading texts of installed packages …", max_entries=2)
+def held_out_texts(application: str) -> dict[str, list[Pair]]:
+    """Return the pairs that no training has met; once, for all reruns. Raises :class:`DataError`."""
+    from metalab.own_texts import held_out
+
+    return held_out(application)
+
+
+def _held_out(application: str) -> TextTask:
+    groups = held_out_texts(application)
+    row = st.columns([3, 1])
+    name = row[0].selectbox(HELD_LABEL[application], list(groups), key=f"texts-held-{application}")
+    number = row[1].number_input(
+        "Task", 1, 999, 1, key=f"texts-task-{application}", help="Other numbers draw other texts."
+    )
+    st.caption(f"{len(groups[name])} pairs, as installed here. {HELD_ABOUT[application]}")
+    task = _divided(application, groups[name], number)
+    with st.expander(f"The {len(task.support)} examples"):
+        st.dataframe(
+            pd.DataFrame([(pair.source, pair.target) for pair in task.support], columns=["Read", "Write"]),
+            hide_index=True,
+            width="stretch",
+            height=min(38 + 35 * len(task.support), 300),
+        )
+    return task
 
 
 def _typed(application: str) -> TextTask | None:
@@ -154,4 +187,4 @@ def _remarks(notes: Sequence[Note]) -> None:
         )
 
 
-__all__ = ["FILE", "HERE", "text_task"]
+__all__ = ["FILE", "HELD", "HERE", "text_task"]

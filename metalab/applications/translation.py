@@ -1,6 +1,8 @@
 """Translation: write in a new language, from a few example translations."""
 
 from metalab.applications.base import Application
+from metalab.baselines_translations import TRANSLATION_BASELINES
+from metalab.chrf import judge_translations
 
 APPLICATION = Application(
     name="translation",
@@ -10,23 +12,25 @@ APPLICATION = Application(
     metric_help="Overlap of the characters written with those of the translation: 100 % is the same text.",
     sources=("catalogues", "pairs"),
     backbones=("translator",),
-    baselines=[],
+    baselines=TRANSLATION_BASELINES,
+    judge=judge_translations,
+    validated="chrF",
     defaults={
         "source": "catalogues",
         "backbone": "translator",
         "width": 96,
-        "metalearner": "translate-code",
+        "metalearner": "translate-choose",
         "episodes": "mixed",
         "image_size": 48,  # sub-words of a source
         "way": 1,
         "shot": 10,
         "query": 15,
-        "pretrain_steps": 1500,
-        "steps": 600,
-        "meta_batch": 4,
-        "lr": 3e-4,
-        "validate_every": 100,
-        "validation_tasks": 120,
+        "pretrain_steps": 3500,
+        "steps": 40,
+        "meta_batch": 8,
+        "lr": 2e-3,
+        "validate_every": 20,
+        "validation_tasks": 24,
     },
     unused=("way", "episodes", "rotations", "channels", "normalisation", "train_way", "train_query"),
     words={
@@ -39,5 +43,5 @@ APPLICATION = Application(
             "Steps of ordinary learning of all meta-train languages together, when no checkpoint fits.",
         ),
     },
-    train_shapes=((1, 10, 10), (1, 50, 10), (1, 20, 10)),
+    train_shapes=((1, 10, 8), (1, 50, 8), (1, 10, 8), (1, 200, 8)),
 )

@@ -12,7 +12,7 @@ from metalab.metalearners.choosing import Choosing
 from metalab.rendering import rendered
 from metalab.renderings import NAMES
 from metalab.tasks import Examples
-from metalab.tuning import nearest_codes, tuned
+from metalab.tuning import fitted, nearest_codes
 
 JUDGED = 10
 """Examples, at most, by whose renderings the chooser is told what suits the language."""
@@ -42,11 +42,11 @@ class TranslationChooser(Choosing):
         if not len(support.x):
             none = self.no_code()
             return {**kept, "code": none, "near.codes": none.new_zeros(0, CODE), "near.mean": none}
-        groups, shares = nearest_codes(self.backbone, support, int(self.backbone.groups))
+        groups, shares = nearest_codes(self.backbone, support)
         codes = self.backbone.params()["codes"].detach()[groups]
         mean = shares @ codes
         options = self.options
-        moved = tuned(self.backbone, support, mean, options.tuning_steps, options.tuning_lr)
+        moved = fitted(self.backbone, support, mean, options.tuning_steps, options.tuning_lr)
         return {**kept, **moved, "near.codes": codes, "near.mean": mean}
 
     def candidates(self, state: State, x: Tensor, y: Tensor | None = None) -> Candidates:

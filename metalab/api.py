@@ -130,7 +130,7 @@ def task_learning(
         from metalab.written_model import written_task_learning
 
         return written_task_learning(metalearner, train_data, train_labels, test_data, test_labels)
-    if metalearner.application != "image-classification":
+    if metalearner.application not in ("image-classification", "speech-recognition"):
         from metalab.picture_model import picture_task_learning
 
         return picture_task_learning(metalearner, train_data, train_labels, test_data, test_labels)
@@ -152,9 +152,10 @@ def adapt(
     """Adapt the ready model of ``application`` to a few labelled examples: nothing is meta-trained.
 
     image-classification: ``data`` is an array of images, a list of images of different sizes, or of paths.
-    question-answering: lists of (passage, question) and of answers. translation and summarisation: lists of
-    texts and of what is to be written for them. segmentation and detection: lists of images and of masks or
-    boxes, as :func:`task_learning` takes them. product-recommendation: names of products and their ratings;
+    speech-recognition: recordings of words, as paths, contents of files, samples at 16 kHz, or (samples,
+    rate). question-answering: lists of (passage, question) and of answers. translation and summarisation:
+    lists of texts and of what is to be written for them. segmentation and detection: lists of images and of
+    masks or boxes, as :func:`task_learning` takes them. product-recommendation: names of products and their ratings;
     ad-recommendation: names of viewers and whether they clicked (0, 1).
     Raises :class:`ConfigError` for another application, and :class:`DataError`.
     """
@@ -177,6 +178,10 @@ def adapt(
 
         ready = load_trained(next(iter(shipped(application))))
         return adapt_events(ready.metalearner, Catalogue.of(create_source(ready.config)), data, labels)
+    if application == "speech-recognition":
+        from metalab.shipped import first_shipped
+
+        return adapt_to(first_shipped(application), data, labels)
     if application in WRITERS:
         from metalab.shipped import first_shipped
         from metalab.written_model import adapt_writer, text_pairs
@@ -186,7 +191,8 @@ def adapt(
         raise ConfigError(
             f"unknown application {application!r}",
             where="application",
-            fix="Use image-classification, segmentation, detection, question-answering, translation, "
+            fix="Use image-classification, segmentation, detection, question-answering, speech-recognition, "
+            "translation, "
             "summarisation, product-recommendation or ad-recommendation",
         )
     from metalab.choice import adapt_best

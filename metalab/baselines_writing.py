@@ -75,9 +75,9 @@ def ridge_over(chooser: str) -> Callable[[Backbone], Method]:
         learner = cls(backbone, cls.Options())
 
         def method(task: Task, number: int) -> Tensor:
-            held = learner.told(task.support)
+            state, held = learner.learnt(task.support)
             rows, gains = (part[held.mask].cpu().numpy() for part in (held.features, held.gains))
-            asked = learner.candidates(learner.prepared(task.support), task.query.x)
+            asked = learner.candidates(state, task.query.x)
             scores = Ridge(RIDGE).fit(rows, gains).predict(asked.features.flatten(0, 1).cpu().numpy())
             scores = torch.from_numpy(scores).to(asked.gains).view(asked.mask.shape)
             best = scores.masked_fill(~asked.mask, -torch.inf).argmax(1)

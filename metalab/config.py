@@ -16,6 +16,7 @@ Application = Literal[
     "summarisation",
     "translation",
     "question-answering",
+    "speech-recognition",
     "product-recommendation",
     "ad-recommendation",
 ]
@@ -25,6 +26,10 @@ WRITERS: tuple[str, ...] = ("summarisation", "translation")
 """Those whose examples are pairs of texts, and whose outputs are texts."""
 RECOMMENDERS: tuple[str, ...] = ("product-recommendation", "ad-recommendation")
 """Those whose examples are events: ratings of products, or clicks on advertisements."""
+OWN_DATA = (
+    *("omniglot", "image-folder", "annotated", "answered", "pairs", "recordings", "ratings", "clicks"),
+)
+"""Sources that need the path of their data."""
 FORMAT = 1
 """Version of the configuration, run and checkpoint formats; raised when one changes incompatibly."""
 
@@ -55,6 +60,8 @@ class Config(BaseModel):
         "docstrings",
         "catalogues",
         "pairs",
+        "spoken",
+        "recordings",
         "shop",
         "movielens",
         "ratings",
@@ -69,7 +76,8 @@ class Config(BaseModel):
         "images. Masks and boxes: composed scenes, own annotated pictures (COCO, Pascal VOC, PNG masks). "
         "Questions: documentation of installed packages, stories, own answered questions (test only). Texts: "
         "docstrings and their summaries, catalogues of interface phrases and names, own pairs of texts "
-        "(test only). Ratings: a made-up shop, MovieLens-100k where it is at hand, own ratings. Clicks: "
+        "(test only). Speech: made-up words spoken by a synthesiser, own recordings. "
+        "Ratings: a made-up shop, MovieLens-100k where it is at hand, own ratings. Clicks: "
         "made-up campaigns, films of MovieLens in the place of advertisements, own impressions.",
     )
     data: Path | None = _field(
@@ -77,6 +85,7 @@ class Config(BaseModel):
         "Task",
         "Data path",
         "Folder, zip or file of the data; needed by omniglot, image-folder, annotated, answered, pairs, "
+        "recordings, "
         "ratings and clicks.",
     )
     leave_out: bool = _field(
@@ -126,6 +135,7 @@ class Config(BaseModel):
         "reader",
         "translator",
         "summariser",
+        "listener",
         "products",
         "adverts",
     ] = _field(
@@ -135,7 +145,8 @@ class Config(BaseModel):
         "The shared feature extractor, pre-trained before meta-learning. photo: EfficientNet-Lite0 with "
         "ImageNet weights, for colour photos. pyramid: a feature pyramid, for masks and boxes; "
         "photo-pyramid: one on EfficientNet-Lite0, for masks and boxes of photos. reader: convolutions and "
-        "attention over words, for text. translator, summariser: read and write texts. products, adverts: "
+        "attention over words, for text. translator, summariser: read and write texts. listener: "
+        "spoken words. products, adverts: "
         "codes and features of what is rated, or of who sees an advertisement.",
     )
     width: int = _field(
@@ -258,10 +269,7 @@ class Config(BaseModel):
                 )
         if self.way < suits.least_way:
             raise ValueError(f"way: {suits.name} needs at least {suits.least_way} classes")
-        if (
-            self.source in ("omniglot", "image-folder", "annotated", "answered", "pairs", "ratings", "clicks")
-            and self.data is None
-        ):
+        if self.source in OWN_DATA and self.data is None:
             raise ValueError(f"data: source {self.source!r} needs the path of a folder, zip or file")
         coloured = ("image-folder", "scenes", "annotated")
         if self.channels == 3 and self.source not in coloured:

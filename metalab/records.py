@@ -13,7 +13,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from metalab.backbones import Backbone, Frozen
+from metalab.backbones import Backbone, Frozen, Listener
+from metalab.data.sounds import as_pictures
 from metalab.preparation import prepare
 from metalab.storage import atomic_write, home
 from metalab.tasks import Examples, Task
@@ -38,6 +39,8 @@ def examples(images: Images, backbone: Backbone) -> Tensor:
 
     What was recorded before is not computed again. Raises :class:`DataError`.
     """
+    if isinstance(backbone, Listener):
+        return as_pictures(images).to(backbone.input_mean.device)
     one_array = isinstance(images, np.ndarray | Tensor)
     if not isinstance(backbone, Frozen):
         return prepare(images, backbone) if one_array else _prepared(images, backbone)

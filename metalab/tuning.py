@@ -15,7 +15,7 @@ LOOKED_AT = 6
 """Examples by which groups are compared, the shortest: all codes are tried on each."""
 NEAREST = 3
 """Groups whose codes are kept."""
-AT_ONCE = 24
+AT_ONCE = 12
 """Examples of one step."""
 
 

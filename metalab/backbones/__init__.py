@@ -11,6 +11,7 @@ from metalab.backbones.conv4 import Conv4
 from metalab.backbones.efficientnet import EfficientNet
 from metalab.backbones.entities import Adverts, Entities, Products
 from metalab.backbones.frozen import Frozen
+from metalab.backbones.listener import Listener
 from metalab.backbones.local import Local
 from metalab.backbones.mlp import MLP
 from metalab.backbones.photo import Photo
@@ -30,6 +31,7 @@ BACKBONES: dict[str, type[Backbone]] = {
     "photo-pyramid": PhotoPyramid,
     "reader": Reader,
     "local": Local,
+    "listener": Listener,
     "translator": Translator,
     "summariser": Summariser,
     "products": Products,
@@ -78,6 +80,7 @@ __all__ = [
     "EfficientNet",
     "Entities",
     "Frozen",
+    "Listener",
     "Local",
     "Photo",
     "PhotoPyramid",

@@ -11,7 +11,7 @@ from metalab.commands.shown import bar, print_table, tell
 from metalab.config import APPLICATIONS, RECOMMENDERS, WRITERS
 from metalab.errors import ConfigError
 
-IMAGES, QUESTIONS = "image-classification", "question-answering"
+IMAGES, QUESTIONS, SPEECH = "image-classification", "question-answering", "speech-recognition"
 
 
 def add_commands(command: AddCommand) -> None:
@@ -81,6 +81,8 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         place = "answered"
     elif arguments.data and place is None and config.application in WRITERS:
         place = "pairs"
+    elif arguments.data and place is None and config.application == SPEECH:
+        place = "recordings"
     elif arguments.data and place is None and config.application != IMAGES:
         place = "annotated"
     source = create_test_source(config, place, arguments.data, tuple(arguments.exclude))

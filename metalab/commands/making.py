@@ -15,7 +15,17 @@ from metalab.errors import ConfigError
 
 BASES = (
     *("documents", "languages"),
-    *("conv4", "pyramid", "photo-pyramid", "reader", "summariser", "translator", "products", "adverts"),
+    *(
+        "conv4",
+        "pyramid",
+        "photo-pyramid",
+        "reader",
+        "listener",
+        "summariser",
+        "translator",
+        "products",
+        "adverts",
+    ),
 )
 """Vocabularies and backbones that the shipped meta-learners stand on."""
 

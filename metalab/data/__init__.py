@@ -65,6 +65,12 @@ def create_source(config: Config, device: torch.device | str = "cpu") -> TaskSou
         return _annotated(config, False, device)
     if config.source in EVENTS:
         return _events(config, device)
+    if config.source == "spoken":
+        from metalab.data.spoken import spoken
+
+        return spoken(device)
+    if config.source == "recordings":
+        return _own_recordings(config, False, device)
     if config.source == "catalogues":
         from metalab.data.catalogue_source import CatalogueSource
 
@@ -107,6 +113,8 @@ def create_test_source(
         return _own_images(asked, True, device)
     if name == "annotated":
         return _annotated(asked, True, device)
+    if name == "recordings":
+        return _own_recordings(asked, True, device)
     return create_source(asked, device)
 
 
@@ -142,6 +150,12 @@ def _own_pairs(config: Config, device: torch.device | str) -> TaskSource:
 
     held = vocabulary(create_backbone(config).vocabulary)
     return OwnPairs(config.data, config.application, held, config.image_size, device)
+
+
+def _own_recordings(config: Config, test_only: bool, device: torch.device | str) -> TaskSource:
+    from metalab.data.recordings import recordings
+
+    return recordings(config.data, test_only, device=device)
 
 
 def _annotated(config: Config, test_only: bool, device: torch.device | str) -> TaskSource:

@@ -77,12 +77,12 @@ class Choosing(Writing):
         """Return the candidates of texts ``x`` (n, length), with gains where ``y`` (n, t) is known."""
 
     @abstractmethod
-    def told(self, support: Examples) -> Candidates:
-        """Return candidates of examples, each made without its own pair, and their gains."""
+    def learnt(self, support: Examples) -> tuple[State, Candidates]:
+        """Return :meth:`prepared`, and candidates of examples, each made without its own pair, with gains."""
 
     def adapt(self, support: Examples, way: int) -> State:
         """Return the state, see the class."""
-        held = self.told(support)
+        prepared, held = self.learnt(support)
         plain = self._described(held.features, None)
         wanted = _centred(held.gains, held.mask)
         best = (held.gains / SHARP).masked_fill(~held.mask, NEVER).softmax(-1)[..., None]
@@ -104,7 +104,7 @@ class Choosing(Writing):
         eye = torch.eye(HIDDEN, device=h.device, dtype=h.dtype)
         weight = torch.linalg.solve(rows.t() @ rows + self.log_ridge.exp() * eye, rows.t() @ rest)
         return {
-            **self.prepared(support),
+            **prepared,
             "choice.film": film,
             "choice.weight": weight,
             "choice.keys": F.normalize(self.key(h[held.mask]), dim=-1),

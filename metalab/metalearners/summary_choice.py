@@ -26,6 +26,6 @@ class SummaryChooser(Choosing):
         """Return the drafts of texts ``x``; gains are ROUGE-L."""
         return self.drafter.candidates(Examples(state["pairs.x"], state["pairs.y"]), x, y, False)
 
-    def told(self, support: Examples) -> Candidates:
-        """Return the drafts of the examples."""
-        return self.drafter.candidates(support, support.x, support.y, True)
+    def learnt(self, support: Examples) -> tuple[State, Candidates]:
+        """Return the examples, and their drafts."""
+        return self.prepared(support), self.drafter.candidates(support, support.x, support.y, True)

@@ -155,8 +155,8 @@ def adapt(
     speech-recognition: recordings of words, as paths, contents of files, samples at 16 kHz, or (samples,
     rate). question-answering: lists of (passage, question) and of answers. translation and summarisation:
     lists of texts and of what is to be written for them. segmentation and detection: lists of images and of
-    masks or boxes, as :func:`task_learning` takes them. product-recommendation: names of products and their ratings;
-    ad-recommendation: names of viewers and whether they clicked (0, 1).
+    masks or boxes, as :func:`task_learning` takes them. product-recommendation: names of products and their
+    ratings; ad-recommendation: names of viewers and whether they clicked (0, 1).
     Raises :class:`ConfigError` for another application, and :class:`DataError`.
     """
     if application in TARGETS:

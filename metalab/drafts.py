@@ -86,7 +86,9 @@ def _titled(support: Sequence[Pair], title: str, owner: str, document: str) -> l
     verbs = [_inflected(verb, third) for verb in VERBS]
     openings = list(dict.fromkeys([nearest, *openings, *verbs] if nearest else verbs))[: OPENINGS + 2]
     for place, opening in enumerate(openings):
-        made.append(Draft(_ended(f"{opening} the {title}"), Kind.OPENED_TITLE, place))
+        rest = words[1:] if words and _inflected(words[0], third) == opening else words
+        article = "" if opening.lower() in ("a", "an", "the") else "the "
+        made.append(Draft(_ended(f"{opening} {article}{' '.join(rest)}"), Kind.OPENED_TITLE, place))
     if len(words) > 1:  # the title may begin with what is done
         verb = _inflected(words[0], third)
         made.append(Draft(_ended(f"{verb} the {' '.join(words[1:])}"), Kind.OPENED_TITLE, len(openings)))

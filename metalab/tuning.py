@@ -45,8 +45,8 @@ def nearest_codes(writer: Writer, support: Examples) -> tuple[Tensor, Tensor]:
 def fitted(writer: Writer, support: Examples, code: Tensor, steps: int, rate: float) -> dict[str, Tensor]:
     """Return ``code`` and the weights of ``writer``, by name, after ``steps`` of Adam on ``support``.
 
-    A step sees :data:`AT_ONCE` examples, in turn: cost does not grow with their number. First-order, so no
-    gradient passes.
+    A step sees :data:`AT_ONCE` examples, in turn; there are more steps if else some would never be seen.
+    First-order, so no gradient passes.
     """
     with torch.enable_grad():
         moving = {name: value.detach().clone() for name, value in writer.params().items() if name != "codes"}
@@ -61,7 +61,7 @@ def fitted(writer: Writer, support: Examples, code: Tensor, steps: int, rate: fl
             lr=rate,
         )
         n = len(support.x)
-        for step in range(steps if n else 0):
+        for step in range(max(steps, -(-n // AT_ONCE)) if n and steps else 0):
             rows = torch.arange(step * AT_ONCE, step * AT_ONCE + min(AT_ONCE, n)) % n
             part = shortest(Examples(support.x[rows], support.y[rows]), AT_ONCE)
             optimiser.zero_grad()

@@ -23,12 +23,13 @@ WAYS = (
     ("pages/pictures.py", "Pictures", ":material/image_search:", "Find things: pixels or boxes."),
     ("pages/answers.py", "Questions", ":material/quiz:", "Find answers in passages."),
     ("pages/texts.py", "Texts", ":material/translate:", "Translate and sum up short texts."),
+    ("pages/speech.py", "Speech", ":material/mic:", "Tell spoken words apart."),
     ("pages/recommend.py", "Recommend", ":material/recommend:", "A list for a new user."),
     ("pages/adverts.py", "Campaigns", ":material/campaign:", "Who will click a new one?"),
     ("pages/tasks.py", "Tasks", ":material/category:", "Choose data, look at it, train."),
     ("pages/compare.py", "Compare", ":material/leaderboard:", "Which method is worth it?"),
 )
-columns = [*st.columns(5), *st.columns(5)][: len(WAYS)]  # nine in a row would cut their names
+columns = [*st.columns(5), *st.columns(5)][: len(WAYS)]  # ten in a row would cut their names
 for column, (target, label, icon, words) in zip(columns, WAYS, strict=True):
     with column.container(border=True, height="stretch"):
         st.page_link(target, label=f"**{label}**", icon=icon)

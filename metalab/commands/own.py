@@ -42,7 +42,8 @@ def add_commands(command: AddCommand) -> None:
         required=True,
         type=Path,
         metavar="DATA",
-        help="folder or zip with one sub-folder per class, a CSV of (path, label), or a .npz with the arrays "
+        help="folder or zip with one sub-folder per class (of images, or of recordings), a CSV of "
+        "(path, label), or a .npz with the arrays "
         "images (or X) and labels (or y); for masks and boxes COCO, Pascal VOC, or images/ and masks/; for "
         "questions SQuAD's .json, .jsonl, or a .csv with passage, question and answer; for translation "
         "and summarisation .csv, .json or .jsonl with source and target, or document and summary; .tmx, .po; "
@@ -102,6 +103,8 @@ def _adapt(arguments: argparse.Namespace) -> int:
 
     if arguments.application == "question-answering":
         return _adapt_answers(arguments)
+    if arguments.application == "speech-recognition":
+        return _adapt_words(arguments)
     if arguments.application in WRITERS:
         return _adapt_texts(arguments)
     if arguments.application in RECOMMENDERS:
@@ -151,6 +154,19 @@ def _adapt_answers(arguments: argparse.Namespace) -> int:
     adapt_answers(learner, held.items).save(arguments.out)
     tell(held.notes)
     print(f"{arguments.out}: from {len(held.items)} answered questions. {learner.label}")
+    return 0
+
+
+def _adapt_words(arguments: argparse.Namespace) -> int:
+    from metalab.data.recordings import read_recordings
+    from metalab.own_words import adapt_words
+
+    learner = _chosen(arguments)
+    words, notes = read_recordings(arguments.support, arguments.leave_out)
+    adapt_words(learner, words).save(arguments.out)
+    tell(notes)
+    count = sum(map(len, words.values()))
+    print(f"{arguments.out}: {len(words)} words from {count} recordings. {learner.label}")
     return 0
 
 
@@ -286,6 +302,7 @@ def _predict_pictures(model: PictureModel, arguments: argparse.Namespace) -> int
 def _predict(arguments: argparse.Namespace) -> int:
     from metalab.adaptation import load
     from metalab.answer_model import AnswerModel
+    from metalab.backbones import Listener
     from metalab.data.reading import read_image
     from metalab.event_model import EventModel
     from metalab.picture_model import PictureModel
@@ -311,12 +328,13 @@ def _predict(arguments: argparse.Namespace) -> int:
         return _predict_answers(model, arguments)
     if isinstance(model, WrittenModel):
         return _predict_texts(model, arguments)
-    told = model.judge([read_image(path) for path in arguments.images])
+    hears = isinstance(model.metalearner.backbone, Listener)
+    told = model.judge(arguments.images if hears else [read_image(path) for path in arguments.images])
     known = [None] * len(arguments.images) if told.known is None else told.known.tolist()
     for path, probabilities, sure in zip(arguments.images, told.probabilities, known, strict=True):
         best = int(probabilities.argmax())
         row = {
-            "image": str(path),
+            "recording" if hears else "image": str(path),
             "class": model.classes[best],
             "probability": round(float(probabilities[best]), 4),
             "known": sure,

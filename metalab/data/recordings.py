@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
+import numpy as np
 import torch
 
 from metalab.data.archives import FolderTree, Limits, Log, Note, Tree, ZipTree
@@ -41,29 +43,37 @@ def read_recordings(
 
     Raises :class:`DataError` for fewer than two words.
     """
+    held, notes = read_samples(Path(path), str(path), leave_out)
+    return {word: [word_picture(samples) for samples in own] for word, own in held.items()}, notes
+
+
+def read_samples(
+    file: Path | BinaryIO, where: str, leave_out: bool = True
+) -> tuple[dict[str, list[np.ndarray]], list[Note]]:
+    """Return the samples of each word's recordings in a folder or a zip; else as :func:`read_recordings`."""
     log, held = Log(strict=not leave_out), {}
-    files = _files(Path(path), log)
-    for name in sorted(files.files):
+    tree = _tree(file, where, log)
+    for name in sorted(tree.files):
         place = PurePosixPath(name)
-        if place.suffix.lower() not in ENDINGS or not place.parent.name or place.name.startswith("."):
+        if place.suffix.lower() not in ENDINGS or not place.parent.name:
             continue
-        where = f"{files.where}: {name}"
         try:
-            samples = read_sound(files.read(name), where)
+            samples = read_sound(tree.read(name), f"{where}: {name}")
         except DataError as error:
             log.bad(error)
             continue
         if clipped(samples) > OVERDRIVEN:
-            log.note(where, "is overdriven: its loudest parts are cut off", "warning")
-        held.setdefault(place.parent.name, []).append(word_picture(samples))
+            log.note(f"{where}: {name}", "is overdriven: its loudest parts are cut off", "warning")
+        held.setdefault(place.parent.name, []).append(samples)
     if len(held) < 2:
-        raise DataError(f"two words or more are needed, found: {len(held)}", where=path, fix=FIX)
+        raise DataError(f"two words or more are needed, found: {len(held)}", where=where, fix=FIX)
     return dict(sorted(held.items())), log.notes
 
 
-def _files(path: Path, log: Log) -> Tree:
-    if path.is_dir():
-        return FolderTree(path, LIMITS, log)
-    if not path.is_file():
-        raise DataError("there is no such file or folder", where=path, fix=FIX)
-    return ZipTree(path, str(path), LIMITS, log)
+def _tree(file: Path | BinaryIO, where: str, log: Log) -> Tree:
+    if isinstance(file, Path):
+        if file.is_dir():
+            return FolderTree(file, LIMITS, log)
+        if not file.is_file():
+            raise DataError("there is no such file or folder", where=where, fix=FIX)
+    return ZipTree(file, where, LIMITS, log)

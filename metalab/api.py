@@ -14,7 +14,7 @@ from torch import Tensor
 from metalab.adaptation import AdaptedModel, label_list
 from metalab.adaptation import adapt as adapt_to
 from metalab.backbones import Backbone, create_backbone, seeded_initialisation
-from metalab.config import RECOMMENDERS, WRITERS, Config
+from metalab.config import CLASSIFIERS, RECOMMENDERS, WRITERS, Config
 from metalab.data import TARGETS, create_source
 from metalab.errors import ConfigError, DataError
 from metalab.execution import choose_device
@@ -130,7 +130,7 @@ def task_learning(
         from metalab.written_model import written_task_learning
 
         return written_task_learning(metalearner, train_data, train_labels, test_data, test_labels)
-    if metalearner.application not in ("image-classification", "speech-recognition"):
+    if metalearner.application not in CLASSIFIERS:
         from metalab.picture_model import picture_task_learning
 
         return picture_task_learning(metalearner, train_data, train_labels, test_data, test_labels)

@@ -24,6 +24,8 @@ APPLICATIONS: tuple[str, ...] = get_args(Application)
 """The applications by name, in the order of lists."""
 WRITERS: tuple[str, ...] = ("summarisation", "translation")
 """Those whose examples are pairs of texts, and whose outputs are texts."""
+CLASSIFIERS: tuple[str, ...] = ("image-classification", "speech-recognition")
+"""Those whose examples are pictures of one class each: of a spoken word, the picture of its spectrum."""
 RECOMMENDERS: tuple[str, ...] = ("product-recommendation", "ad-recommendation")
 """Those whose examples are events: ratings of products, or clicks on advertisements."""
 OWN_DATA = (

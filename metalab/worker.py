@@ -14,8 +14,9 @@ import torch
 from metalab.adaptation import describe
 from metalab.api import create_metalearner
 from metalab.backbones import Backbone, create_backbone
+from metalab.candidates import as_pairs
 from metalab.checkpoints import save_checkpoint
-from metalab.config import FORMAT, RECOMMENDERS, Config
+from metalab.config import CLASSIFIERS, FORMAT, RECOMMENDERS, WRITERS, Config
 from metalab.data import create_source
 from metalab.data.questions import windows_at
 from metalab.embeddings import embed
@@ -26,6 +27,7 @@ from metalab.inspection import inspect_task
 from metalab.inspection_answers import inspect_answers
 from metalab.inspection_events import inspect_events
 from metalab.inspection_pictures import inspect_pictures
+from metalab.inspection_writing import inspect_writing
 from metalab.metalearners import MetaLearner
 from metalab.mirror import Mirror
 from metalab.pretraining import load_backbone, pretrain, ready_backbone, save_backbone
@@ -108,12 +110,15 @@ def store_view(
     if config.application == "question-answering":
         windows = windows_at(source, 0, "test", shape, TEST_SEED, device)
         view = inspect_answers(learner, pretrained, task, [one.words() for one in windows])
+    elif config.application in WRITERS:
+        pairs = [as_pairs(part, source.vocabulary) for part in (task.support, task.query)]
+        view = inspect_writing(learner, *pairs)
     elif config.application in RECOMMENDERS:
         view = inspect_events(learner, pretrained, source, task_shape(config, "test", source))
     else:
         names = source.class_names("test")
         classes = None if task.classes is None else [names[int(i)] for i in task.classes]
-        inspect = inspect_task if config.application == "image-classification" else inspect_pictures
+        inspect = inspect_task if config.application in CLASSIFIERS else inspect_pictures
         view = inspect(learner, pretrained, task, classes)
     for name, kept in (("view", view), ("embedding", embed(view.features, "umap"))):
         arrays, metadata = kept.to_arrays()

@@ -39,7 +39,21 @@ CAMPAIGNS = (
     "the same impressions."
 )
 
+TEXTS = (
+    "Each point is a whole text, coloured by whether it is to be read or to be written; hover to read it. "
+    "Before: no example. After: adapted to these examples. A method that chooses among drafts leaves the "
+    "features of texts as they are."
+)
+
+RECORDINGS = (
+    "Each point is a recording, coloured by its word. Before: the pre-trained listener with the nearest "
+    "mean. After: adapted to these examples. A cross is a query recording that is taken for another word."
+)
+
 EXPLAINED = {
+    "summarisation": TEXTS,
+    "translation": TEXTS,
+    "speech-recognition": RECORDINGS,
     "question-answering": TOKENS,
     "product-recommendation": USERS,
     "ad-recommendation": CAMPAIGNS,

@@ -72,6 +72,10 @@ def use_button(run: Run) -> None:
         if st.button("Use on questions", icon=":material/quiz:", disabled=not ready, key=f"answers-{run.id}"):
             st.session_state[f"model-{of}"] = run.id
             st.switch_page("pages/answers.py")
+    elif of == "speech-recognition":
+        if st.button("Use on words", icon=":material/mic:", disabled=not ready, key=f"speech-{run.id}"):
+            st.session_state[f"model-{of}"] = run.id
+            st.switch_page("pages/speech.py")
     elif of in WRITERS:
         if st.button("Use on texts", icon=":material/translate:", disabled=not ready, key=f"texts-{run.id}"):
             st.session_state.pop("texts-what", None)

@@ -13,7 +13,7 @@ import streamlit as st
 from pages.common import chart, chosen, download, errors_in_place, time_taken
 from pages.drawnfeatures import embedder
 from pages.models import trained
-from pages.placefeatures import place_features
+from pages.placefeatures import RECORDINGS, place_features
 from pages.ready import choose_model
 
 if TYPE_CHECKING:
@@ -25,10 +25,6 @@ HELD, HERE, FILE = "Held-out words", "Recorded here", "A zip of recordings"
 SHOT = "Recordings of each word that the model learns from: K of K-shot."
 MOST_HERE = 6
 """Words that can be recorded on the page."""
-POINTS = (
-    "Each point is a recording, coloured by its word; a cross is one that was taken for another word. "
-    "Before: the pre-trained listener with the nearest mean. After: adapted to these examples."
-)
 
 
 @st.cache_resource(show_spinner="Speaking …", max_entries=8)
@@ -243,7 +239,7 @@ with errors_in_place():
             )
             st.subheader("5 · Features", help="What the listener makes of recordings, drawn as points.")
             place_features(
-                view_of(key, *model, task), f"speech-{key}", "accuracy" if task.query else None, POINTS
+                view_of(key, *model, task), f"speech-{key}", "accuracy" if task.query else None, RECORDINGS
             )
 
 embedder()

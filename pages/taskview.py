@@ -80,11 +80,26 @@ def show_events(source: TaskSource, number: int, split: Split, shape: TaskShape)
         st.dataframe(events_table(source, part), hide_index=True, width="stretch", height=280)
 
 
+def show_texts(source: TaskSource, number: int, split: Split, shape: TaskShape) -> None:
+    """Show the pairs of texts of a task."""
+    from metalab.candidates import as_pairs
+
+    task = task_at(source, number, split, shape, LIST_SEED)
+    st.markdown(f"**{source.class_name(int(task.classes[0]))}**")
+    for role, part in (("Support set", task.support), ("Query set", task.query)):
+        st.markdown(f"**{role}**")
+        rows = [{"Read": pair.source, "Write": pair.target} for pair in as_pairs(part, source.vocabulary)]
+        st.dataframe(rows, hide_index=True, width="stretch", height=min(38 + 35 * len(rows), 320))
+
+
 SHOW: dict[str, Callable[[TaskSource, int, Split, TaskShape], None]] = {
     "image-classification": show_images,
     "segmentation": show_pictures,
     "detection": show_pictures,
     "question-answering": show_questions,
+    "summarisation": show_texts,
+    "translation": show_texts,
+    "speech-recognition": show_images,
     "product-recommendation": show_events,
     "ad-recommendation": show_events,
 }
@@ -130,7 +145,16 @@ def listed(source: TaskSource, ids: list[int], names: Mapping[int, str]) -> None
     st.dataframe(rows, hide_index=True, width="stretch")
 
 
+def counted_texts(source: TaskSource, ids: list[int], names: Mapping[int, str]) -> None:
+    """List languages, or parts of packages, with the number of their pairs."""
+    pairs = {group: len(held) for groups in source.pairs.values() for group, held in groups.items()}
+    rows = [{"Group": names[i], "Pairs": pairs[names[i]]} for i in ids]
+    st.dataframe(rows, hide_index=True, width="stretch")
+
+
 GALLERY = {
+    "summarisation": counted_texts,
+    "translation": counted_texts,
     "question-answering": kinds,
     "product-recommendation": listed,
     "ad-recommendation": listed,

@@ -9,7 +9,7 @@ import streamlit as st
 from pages.common import chosen, download, errors_in_place, time_taken
 from pages.drawnfeatures import embedder
 from pages.models import trained
-from pages.placefeatures import place_features
+from pages.placefeatures import TEXTS, place_features
 from pages.ready import choose_model
 from pages.textshow import new_cards, query_cards
 from pages.textsource import FILE, HELD, HERE, text_task
@@ -19,11 +19,6 @@ if TYPE_CHECKING:
     from metalab.own_texts import JudgedTexts, TextTask
 
 WHAT = {"Translate": "translation", "Sum up": "summarisation"}
-POINTS = (
-    "Each point is a whole text, coloured by whether it is to be read or to be written; hover to read it. "
-    "Before: no example. After: adapted to these examples. A cross is a query text that is nearer to the "
-    "examples of the other kind."
-)
 LIMITS = (
     "The writers are small and have learnt on **short interface phrases and names** (translation, from "
     "English) and on **documentation of Python packages** (summaries): no prose. What was not learnt and "
@@ -128,7 +123,7 @@ with errors_in_place():
         take_away(held)
         st.subheader("5 · Features", help="What the model makes of whole texts, drawn as points.")
         measure = "probability of the truth" if task.query else None
-        place_features(view_of(key, *model, held), f"texts-{key}", measure, POINTS)
+        place_features(view_of(key, *model, held), f"texts-{key}", measure, TEXTS)
 with st.expander("What it can and cannot do", icon=":material/info:"):
     st.markdown(LIMITS)
 

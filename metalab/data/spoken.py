@@ -8,6 +8,8 @@ import io
 
 import numpy as np
 import torch
+import torch.nn.functional as F
+from torch import Tensor
 
 from metalab.data.phonemes import made_up_words, sounds
 from metalab.data.pool import PoolSource
@@ -15,7 +17,7 @@ from metalab.data.sounds import FRAMES, MELS, word_picture
 from metalab.data.voices import disturbed, draw_voice, speak
 from metalab.errors import StorageError
 from metalab.storage import atomic_write, home
-from metalab.tasks import SPLITS, Split
+from metalab.tasks import SPLITS, Examples, Split, TaskBatch, TaskShape
 
 WORDS: dict[Split, int] = {"train": 400, "validation": 50, "test": 80}
 CLIPS = 16
@@ -25,7 +27,52 @@ VERSION = 1
 """Raised when the synthesiser changes, so that kept pictures are not mistaken for new ones."""
 
 
-def spoken(device: torch.device | str = "cpu") -> PoolSource:
+class SpokenSource(PoolSource):
+    """Embedded words; in meta-train each time a little other: shifted, stretched, with bands and moments
+    missing (SpecAugment, Park et al. 2019), louder noise."""
+
+    def labelled_batch(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Draw ``n`` meta-train pictures with class numbers (n,)."""
+        images, labels = super().labelled_batch(n, generator)
+        return varied(images, generator), labels
+
+    def sample(self, n_tasks: int, split: Split, shape: TaskShape, generator: torch.Generator) -> TaskBatch:
+        """Draw tasks, as :meth:`PoolSource.sample`."""
+        batch = super().sample(n_tasks, split, shape, generator)
+        if split != "train":
+            return batch
+        support, query = (
+            Examples(varied(part.x.flatten(0, 1), generator).view_as(part.x), part.y)
+            for part in (batch.support, batch.query)
+        )
+        return TaskBatch(support, query, batch.way, batch.classes)
+
+
+def varied(pictures: Tensor, generator: torch.Generator) -> Tensor:
+    """Return ``pictures`` (n, 1, bands, moments) as other voices in other rooms might give them."""
+    n, _, bands, moments = pictures.shape
+    device = pictures.device
+
+    def draw(low: float, high: float, *shape: int) -> Tensor:
+        return low + (high - low) * torch.rand(n, *shape, device=device, generator=generator)
+
+    grid = torch.zeros(n, 2, 3, device=device)
+    grid[:, 0, 0], grid[:, 0, 2] = draw(0.8, 1.15), draw(-0.12, 0.12)  # time
+    grid[:, 1, 1], grid[:, 1, 2] = draw(0.92, 1.06), draw(-0.08, 0.08)  # bands: a shorter, a longer tract
+    places = F.affine_grid(grid, list(pictures.shape), align_corners=False)
+    x = F.grid_sample(pictures, places, padding_mode="border", align_corners=False)
+    slope = draw(-0.1, 0.1, 1, 1, 1) * torch.linspace(-1, 1, bands, device=device)[:, None]
+    x = (x - 0.5) * draw(0.75, 1.25, 1, 1, 1) + 0.5 + slope
+    noise = torch.randn(pictures.shape, device=device, generator=generator)
+    x = x + noise * draw(0, 0.08, 1, 1, 1)
+    for size, most, axis in ((bands, 12, 2), (moments, 12, 3)):
+        first, width = draw(0, size, 1, 1, 1), draw(0, most, 1, 1, 1)
+        at = torch.arange(size, device=device).view([-1 if place == axis else 1 for place in range(4)])
+        x = torch.where((at >= first) & (at < first + width), 0.4, x)
+    return x.clamp(0, 1)
+
+
+def spoken(device: torch.device | str = "cpu") -> SpokenSource:
     """Return the embedded words as a source; spoken once, some two minutes, then kept in metalab's cache."""
     names = spoken_words()
     pictures = np.concatenate([_pictures(split, names[split]) for split in SPLITS])
@@ -36,7 +83,7 @@ def spoken(device: torch.device | str = "cpu") -> PoolSource:
         first += WORDS[split]
     images = torch.from_numpy(pictures).float().div_(255).unsqueeze(1).to(device)
     labels = torch.arange(len(all_names), device=device).repeat_interleave(CLIPS)
-    return PoolSource("spoken", images, labels, all_names, groups)
+    return SpokenSource("spoken", images, labels, all_names, groups)
 
 
 def spoken_words() -> dict[Split, list[str]]:

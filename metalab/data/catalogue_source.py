@@ -8,11 +8,14 @@ from torch import Tensor
 from metalab.data.catalogues import catalogues
 from metalab.data.languages import CHOOSING, LEAST, RELATED, UNSEEN, VALIDATION, kept_out
 from metalab.data.pairs import TARGET_LENGTH, Groups, Pair, PairSource
+from metalab.data.questions import numpy_generator
 from metalab.data.subwords import Vocabulary, train_vocabulary, vocabulary
-from metalab.tasks import Examples
+from metalab.tasks import Examples, Split, TaskShape, seeded
 
 NAME = "languages"
 """The vocabulary of interface phrases and names."""
+POOL = 80
+"""Meta-train tasks of a shape, met several times: to tune a writer to one takes a second."""
 TEST = (*RELATED, *(code for codes in UNSEEN.values() for code in codes))
 
 
@@ -38,9 +41,23 @@ class CatalogueSource(PairSource):
         """Number of languages that the writer is pre-trained on."""
         return self.written.n_train_classes
 
+    def _drawn(
+        self, n_tasks: int, split: Split, shape: TaskShape, generator: torch.Generator
+    ) -> list[tuple[str, list[int]]]:
+        """In meta-train, draw among :data:`POOL` tasks of each shape."""
+        if split != "train":
+            return super()._drawn(n_tasks, split, shape, generator)
+        numbers = numpy_generator(generator).integers(POOL, size=n_tasks)
+        return [super(CatalogueSource, self)._drawn(1, split, shape, pool_task(n))[0] for n in numbers]
+
     def labelled_pairs(self, n: int, generator: torch.Generator) -> tuple[Examples, Tensor]:
         """Draw ``n`` pairs of the writer's languages, and the numbers of these."""
         return self.written.labelled_pairs(n, generator)
+
+
+def pool_task(number: int) -> torch.Generator:
+    """Return the generator that draws meta-train task ``number``."""
+    return seeded("cpu", "catalogues", "pool", int(number))
 
 
 def writing_pairs(held: Groups) -> Groups:

@@ -8,6 +8,7 @@ et al. 2018); a ridge regression solved on them (R2-D2, Bertinetto et al. 2019, 
 
 from __future__ import annotations
 
+import hashlib
 from abc import abstractmethod
 from typing import ClassVar
 
@@ -28,6 +29,8 @@ NEVER = -1e4
 """Score of padding."""
 SHARP = 0.05
 """Difference of the measure that matters in telling the best candidates of an example."""
+KNOWN = 400
+"""Tasks whose candidates are remembered, at most: some 100 MB."""
 IMITATION = 0.1
 """Weight of matching the best candidates, beside that of the expected measure."""
 
@@ -53,6 +56,7 @@ class Choosing(Writing):
     def __init__(self, backbone, options) -> None:
         super().__init__(backbone, options)
         backbone.requires_grad_(False)
+        self._known: dict[tuple, tuple[Candidates, Candidates]] = {}
         self.first = nn.Linear(self.columns, HIDDEN)
         self.second = nn.Linear(HIDDEN, HIDDEN)
         self.out = nn.Linear(HIDDEN, 1)
@@ -82,7 +86,11 @@ class Choosing(Writing):
 
     def adapt(self, support: Examples, way: int) -> State:
         """Return the state, see the class."""
-        prepared, held = self.learnt(support)
+        prepared, told = self.learnt(support)
+        return {**prepared, **self._choice(told)}
+
+    def _choice(self, held: Candidates) -> State:
+        """Return what the candidates of the examples tell about the choice."""
         plain = self._described(held.features, None)
         wanted = _centred(held.gains, held.mask)
         best = (held.gains / SHARP).masked_fill(~held.mask, NEVER).softmax(-1)[..., None]
@@ -104,7 +112,6 @@ class Choosing(Writing):
         eye = torch.eye(HIDDEN, device=h.device, dtype=h.dtype)
         weight = torch.linalg.solve(rows.t() @ rows + self.log_ridge.exp() * eye, rows.t() @ rest)
         return {
-            **prepared,
             "choice.film": film,
             "choice.weight": weight,
             "choice.keys": F.normalize(self.key(h[held.mask]), dim=-1),
@@ -149,10 +156,23 @@ class Choosing(Writing):
 
     def trial(self, support: Examples, query: Examples, way: int) -> Tensor:
         """Return scores, gains and mask of the candidates: (n, C, 3)."""
-        state = self.adapt(support, way)
-        held = self.candidates(state, query.x, query.y)
-        parts = [self.scores(state, held), held.gains, held.mask.to(held.gains)]
+        told, held = self._met(support, query)
+        parts = [self.scores(self._choice(told), held), held.gains, held.mask.to(held.gains)]
         return torch.stack(parts, -1)
+
+    def _met(self, support: Examples, query: Examples) -> tuple[Candidates, Candidates]:
+        """Return the candidates of the examples and of the query texts; those of a task that was met before
+        are remembered, since the writer does not change."""
+        key = (sum(one._version for one in self.backbone.parameters()), *map(_content, (support, query)))
+        held = self._known.get(key)
+        if held is None:
+            with torch.no_grad():
+                state, told = self.learnt(support)
+                held = told, self.candidates(state, query.x, query.y)
+            if len(self._known) >= KNOWN:
+                self._known.clear()
+            self._known[key] = held
+        return held
 
     def forward(self, support: Examples, query: Examples, way: int) -> tuple[Tensor, Tensor]:
         """Return the loss of the choices, and :meth:`trial`."""
@@ -178,6 +198,12 @@ class Choosing(Writing):
         if film is not None:
             h = h * (1 + film[0]) + film[1]
         return F.relu(h)
+
+
+def _content(part: Examples) -> bytes:
+    """Name texts by what they are, however they are padded."""
+    rows = [[number for number in row if number != PAD] for t in (part.x, part.y) for row in t.int().tolist()]
+    return hashlib.sha256(repr(rows).encode()).digest()
 
 
 def _centred(values: Tensor, mask: Tensor) -> Tensor:

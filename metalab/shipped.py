@@ -44,7 +44,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     "bayes-taste": {},
     "set-clicks": {},
     "bayes-clicks": {},
-    "word-protonet": {},
+    "word-film": {},
     "summarise-choose": {},
     "translate-choose": {},
     "guided-boxes-photo": {"metalearner": "guided-boxes", **ON_PHOTOS},

@@ -221,7 +221,7 @@ def test_the_shipped_model_by_every_way(folder: Path, tmp_path: Path, capsys: py
     flags = ["--way", "3", "--shot", "1", "--query", "2", "--tasks", "4", "--json"]
     assert not main(["evaluate", "--application", "speech-recognition", "--data", str(folder), *flags])
     rows = json.loads(capsys.readouterr().out.strip().splitlines()[-1])["rows"]
-    assert {"word-protonet", "templates", "nearest-centroid"} <= {row["method"] for row in rows}
+    assert {"word-film", "templates", "nearest-centroid"} <= {row["method"] for row in rows}
     assert all({"method", "accuracy", "interval", "tasks"} <= row.keys() for row in rows)
 
 

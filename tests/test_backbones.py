@@ -13,11 +13,13 @@ from metalab.config import Config
 
 OTHERS = {"mlp", "photo", "pyramid", "photo-pyramid", "reader", "local", "translator", "summariser"}
 IMAGES = [family for family in BACKBONES if family not in OTHERS | {"products", "adverts"}]
-"""Those of images; the others have tests of their own."""
+"""Those of images, and of pictures of words; the others have tests of their own."""
 
 
 def backbone(family: str = "conv4", **changes: object) -> Backbone:
-    return create_backbone(Config.create(**{"backbone": family, "width": 8, "image_size": 32, **changes}))
+    of = {"application": "speech-recognition"} if family == "listener" else {}
+    settings = {**of, "backbone": family, "width": 8, "image_size": 32, **changes}
+    return create_backbone(Config.create(**settings))
 
 
 @pytest.mark.parametrize("family", IMAGES)

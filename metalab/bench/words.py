@@ -1,0 +1,99 @@
+"""Spoken words: the shipped method and every baseline on the same held-out words and voices; speed."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import time
+
+import numpy as np
+
+from metalab.bench.held_out import compare, text
+from metalab.data import create_source
+from metalab.data.sounds import word_picture
+from metalab.errors import ConfigError
+from metalab.evaluation import methods_of
+from metalab.metalearners import MetaLearner
+from metalab.metalearners.base import score
+from metalab.own_words import adapt_words, held_out_task, pictures
+from metalab.shipped import load_trained, shipped
+from metalab.tasks import Split, TaskShape
+
+OF = "speech-recognition"
+SLOW = ("from-scratch",)
+"""Methods of which a task costs seconds: they are measured on the first tasks of the list alone."""
+REPEAT = 10
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's flags."""
+    parser.add_argument("--way", type=int, default=10, help="words of a task (default: 10)")
+    parser.add_argument("--shots", nargs="+", type=int, default=[1, 5], help="default: 1 5")
+    parser.add_argument("--tasks", type=int, default=600, help="held-out tasks a shot (default: 600)")
+    parser.add_argument("--slow-tasks", type=int, default=60, help="of slow methods (default: 60)")
+    parser.add_argument("--validation", action="store_true", help="measure on meta-validation, to choose by")
+    parser.add_argument("--speed", action="store_true", help="instead: how long a word and adapting take")
+    parser.add_argument("--json", action="store_true", help="print one JSON object a shot")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Measure and print."""
+    if min(arguments.tasks, arguments.slow_tasks) < 2:
+        raise ConfigError("an interval needs at least two tasks", where="--tasks, --slow-tasks")
+    ready = {name: load_trained(name) for name in shipped(OF)}
+    if not ready:
+        raise ConfigError("nothing is shipped for it yet", where=OF, fix="Run ship first")
+    first = next(iter(ready.values()))
+    if arguments.speed:
+        print(speed(first.metalearner))
+        return 0
+    source = create_source(first.config)
+    split: Split = "validation" if arguments.validation else "test"
+    methods = methods_of({name: one.metalearner for name, one in ready.items()}, first.pretrained, source)
+    for shot in arguments.shots:
+        shape, started = TaskShape(arguments.way, shot, 5), time.monotonic()
+        source.check(shape, split)
+        table, further = compare(
+            methods,
+            source,
+            shape,
+            arguments.tasks,
+            arguments.slow_tasks,
+            SLOW,
+            lambda outputs, query: {"accuracy": float(score(outputs, query))},
+            split,
+        )
+        print(f"{time.monotonic() - started:.0f} s", file=sys.stderr)
+        if arguments.json:
+            print(json.dumps(table.as_dict()), flush=True)
+        else:
+            title = f"{OF}, {arguments.way}-way {shot}-shot"
+            print(f"{text(title, table, further, gains=True)}\n", flush=True)
+    return 0
+
+
+def speed(metalearner: MetaLearner) -> str:
+    """Say how long adapting to 10 words of 5 recordings and hearing one word take, and the latter's share of
+    the time that saying it takes."""
+    task = held_out_task(10, 5, 1, 0)
+    one = next(iter(task.query.values()))[0]
+    adapting, hearing = [], []
+    for _ in range(REPEAT):
+        started = time.perf_counter()
+        model = adapt_words(metalearner, pictures(task.support))
+        adapting.append(time.perf_counter() - started)
+        started = time.perf_counter()
+        model.predict([one])
+        hearing.append(time.perf_counter() - started)
+    preparing = time.perf_counter()
+    word_picture(one)
+    preparing = time.perf_counter() - preparing
+    seconds = float(np.size(one)) / 16_000
+    heard = statistics.median(hearing)
+    return (
+        f"adapt to 50 recordings: median {statistics.median(adapting):.2f} s; hear one word: "
+        f"{1000 * heard:.0f} ms, {heard / seconds:.2f} of the {seconds:.2f} s that it takes to say it "
+        f"({1000 * preparing:.0f} ms for its spectrum)"
+    )

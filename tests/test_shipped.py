@@ -8,7 +8,7 @@ import pytest
 
 from metalab.baselines import BASELINES
 from metalab.checkpoints import SHIPPED
-from metalab.config import RECOMMENDERS
+from metalab.config import RECOMMENDERS, WRITERS
 from metalab.data import create_source
 from metalab.errors import CheckpointError, RunError
 from metalab.evaluation import evaluate
@@ -19,9 +19,12 @@ OTHERS = {"segmentation": 0.7, "detection": 0.85, "question-answering": 0.5}
 """Mean IoU, AP50 and token F1 that the shipped models reach at least, 1-way 5-shot."""
 
 
+MORE = (*OTHERS, *RECOMMENDERS, *WRITERS, "speech-recognition")
+
+
 def test_every_metalearner_is_shipped_with_its_evaluation() -> None:
     found, table = shipped(), shipped_evaluation()
-    others = {name: one for of in (*OTHERS, *RECOMMENDERS) for name, one in shipped(of).items()}
+    others = {name: one for of in MORE for name, one in shipped(of).items()}
     assert {*found, *others} == set(RECIPES)
     for name, model in others.items():
         made = model.config.replace(test_tasks=200)
@@ -38,7 +41,7 @@ def test_every_metalearner_is_shipped_with_its_evaluation() -> None:
 def test_weights_are_small_enough_to_ship() -> None:
     sizes = [file.stat().st_size for file in SHIPPED.iterdir()]
     assert max(sizes) < 6e6
-    assert sum(sizes) < 46e6
+    assert sum(sizes) < 50e6
 
 
 @pytest.mark.parametrize(("application", "least"), OTHERS.items())

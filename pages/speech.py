@@ -59,9 +59,9 @@ def words_held_out() -> WordTask:
     shot = row[1].number_input("Examples", 1, 8, 3, key="speech-shot", help=SHOT)
     number = row[2].number_input("Task", 1, 999, 1, key="speech-task", help="Other numbers, other words.")
     st.caption(
-        "Made-up words, spoken by a small synthesiser of our own: no training has met these words, nor any "
-        "of these voices; each recording is another voice, three of four with echo, noise or a telephone's "
-        "band."
+        "Made-up words, named by their sounds and spoken by a small synthesiser of our own: no training has "
+        "met them, nor any of the voices. Each recording is another voice, three of four with echo, noise or "
+        "a telephone's band."
     )
     return held_out(way, shot, number)
 

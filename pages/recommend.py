@@ -141,7 +141,7 @@ def results(held: RatedList, top: float) -> None:
                 change,
                 delta_color="normal" if share else "inverse",
                 help="On the user's other ratings, which the model has not seen; the difference is to the "
-                "model without his ratings. One user says little: see the table in the README.",
+                "model without these ratings. One user says little: see the table in the README.",
                 width="content",
             )
         st.metric("Time to adapt", time_taken(held.seconds), width="content")

@@ -43,7 +43,7 @@ APPLICATION = Application(
         "train_query",
     ),
     words={
-        "shot": ("Ratings", "Ratings of a user that his taste is learnt from: K of K-shot."),
+        "shot": ("Ratings", "Ratings of a user that the taste is learnt from: K of K-shot."),
         "query": ("Query", "Other ratings of the user, at most, on which adaptation is judged."),
         "width": ("Width", "Numbers in the feature of a product."),
         "pretrain_steps": ("Pre-training steps", "Steps of matrix factorisation over the meta-train users."),

@@ -1,6 +1,6 @@
 """Made-up campaigns: advertisements, viewers and clicks; a few in a hundred impressions are clicked.
 
-Every number is drawn from one fixed seed. A viewer has interests, of which his profile tells roughly; how an
+Every number is drawn from one fixed seed. A viewer has interests, of which the profile tells roughly; how an
 advertisement answers them comes partly from its category and format (which can be seen) and partly from
 itself (which only clicks tell). Lower places on the page are clicked less, evenings more, and every campaign
 tires with time. ``tests/test_campaigns.py`` holds the statistics.

@@ -29,8 +29,8 @@ TOKENS = (
 
 USERS = (
     "Each point is a user whom no training has met, coloured by what they like best; hover for the name. "
-    "Before: what they rated, weighed by how. After: the taste that the model has made of the same ratings. A "
-    "cross is a user who lies nearer to those of another colour."
+    "Before: what they rated, weighed by how. After: the taste that the model has made of the same ratings. "
+    "A cross is a user who lies nearer to those of another colour."
 )
 
 CAMPAIGNS = (

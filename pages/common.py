@@ -5,12 +5,15 @@ from __future__ import annotations
 import html
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import streamlit as st
 
 from metalab.errors import MetalabError
+
+if TYPE_CHECKING:
+    from metalab.data.archives import Note
 
 CHART: dict[str, Any] = {"displaylogo": False, "modeBarButtonsToRemove": ["lasso2d", "select2d", "toImage"]}
 WORDS = {
@@ -114,6 +117,18 @@ def download(
     The page is never drawn anew by it: that could drop a file just made before the browser has fetched it.
     """
     place.download_button(label, data, file_name, mime, on_click="ignore", **looks)
+
+
+def remarks(notes: Collection[Note], what: str) -> None:
+    """Show what of the user's ``what`` was left out, repaired, or deserves a look, and where it stands."""
+    if notes:
+        st.warning(f"Some {what} deserve a look.", icon=":material/report:")
+        st.dataframe(
+            [{"Where": one.where, "What": one.what, "Done": one.action} for one in notes],
+            hide_index=True,
+            width="stretch",
+            height=min(38 + 35 * len(notes), 250),
+        )
 
 
 def time_taken(seconds: float) -> str:

@@ -7,10 +7,9 @@ import io
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 import streamlit as st
 
-from pages.common import chart, chosen, download, errors_in_place, time_taken
+from pages.common import chart, chosen, download, errors_in_place, remarks, time_taken
 from pages.drawnfeatures import embedder
 from pages.models import trained
 from pages.placefeatures import RECORDINGS, place_features
@@ -122,13 +121,7 @@ def words_of_file() -> WordTask | None:
         return None
     shot = st.number_input("Examples", 1, 50, 3, key="speech-zip-shot", help=SHOT, width=160)
     task, notes = task_of_zip(upload.getvalue(), upload.name, shot)
-    if notes:
-        st.warning("Some recordings deserve a look.", icon=":material/report:")
-        st.dataframe(
-            pd.DataFrame([{"Where": one.where, "What": one.what, "Done": one.action} for one in notes]),
-            hide_index=True,
-            width="stretch",
-        )
+    remarks(notes, "recordings")
     return task
 
 

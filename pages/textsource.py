@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import streamlit as st
 
+from pages.common import remarks
+
 if TYPE_CHECKING:
-    from metalab.data.archives import Note
     from metalab.data.pairs import Pair
     from metalab.own_texts import TextTask
 
@@ -132,7 +133,7 @@ def _typed(application: str) -> TextTask | None:
         st.info(f"The table is empty: give a {words[0]} and its {words[1]}.", icon=":material/info:")
         return None
     found = from_rows(iter(rows), application, "table")
-    _remarks(found.notes)
+    remarks(found.notes, "rows")
     return _divided(application, found.only(), None)
 
 
@@ -155,7 +156,7 @@ def _file(application: str) -> TextTask | None:
     if len(found.groups) > 1:
         group = st.selectbox("Group", list(found.groups), key=f"texts-group-{application}")
     st.markdown(f"**{len(found.only(group))} pairs**")
-    _remarks(found.notes)
+    remarks(found.notes, "rows")
     seed = int(hashlib.sha256(upload.name.encode()).hexdigest()[:8], 16)
     return _divided(application, found.only(group), seed)
 
@@ -173,18 +174,6 @@ def _divided(application: str, pairs: Sequence, seed: int | None) -> TextTask:
             f"(`python -m metalab evaluate --application {application} --data FILE` uses all)."
         )
     return task
-
-
-def _remarks(notes: Sequence[Note]) -> None:
-    """Show what was left out, repaired, or deserves a look, with the rows."""
-    if notes:
-        st.warning("Some rows deserve a look.", icon=":material/report:")
-        st.dataframe(
-            pd.DataFrame([{"Where": one.where, "What": one.what, "Done": one.action} for one in notes]),
-            hide_index=True,
-            width="stretch",
-            height=min(38 + 35 * len(notes), 250),
-        )
 
 
 __all__ = ["FILE", "HELD", "HERE", "text_task"]

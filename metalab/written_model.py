@@ -55,7 +55,8 @@ class Mark:
 class Written:
     """A text written for ``source``, which is as it was read: NFC, without spaces around it.
 
-    ``probability`` is the geometric mean of its sub-words' probabilities; ``copied`` has the words of the
+    ``probability`` is the geometric mean of its sub-words' probabilities, of a method that chooses among
+    candidates its share among them; ``copied`` has the words of the
     source that it was copied from, ``from_source`` and ``from_examples`` the shares of it that were copied
     from either, ``taken_source`` and ``taken_examples`` the words of ``text`` that were. ``candidates`` are
     the other texts found, the best first, with their probabilities. ``unread`` characters at the

@@ -117,6 +117,7 @@ def test_lasso_measure_and_export(address: str, page: Page, console: list[str]) 
     page.goto(address)
     expect(page.get_by_text("Try it now")).to_be_visible()
     page.goto(f"{address}/features?model=protonet&task=4")
+    settled(page)  # a click on what stands already breaks off what is still to be drawn
     choose(page, "PCA")
     plot = page.locator(".js-plotly-plot").first
     expect(plot.get_by_text("PCA, one fit for all stages").first).to_be_visible()

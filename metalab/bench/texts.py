@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import statistics
 import sys
 import time
 from collections.abc import Iterator
@@ -27,6 +28,8 @@ SHOTS = {"summarisation": (1, 5, 10), "translation": (10, 50, 200)}
 QUERY = {"summarisation": 10, "translation": 15}
 SLOW = ("from-scratch", "fine-tuned")
 """Methods of which a task costs seconds: they are measured on the first tasks of the list alone."""
+REPEAT = 10
+"""Tasks that are timed."""
 MEASURE = {"summarisation": rouge_l, "translation": chrf}
 """Of one text against the true one."""
 SCORES: dict[str, Scores] = {"summarisation": summary_scores, "translation": translation_scores}
@@ -45,6 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--show", type=int, metavar="TASKS", help="instead print what is written in so many tasks, to be read"
     )
+    parser.add_argument("--speed", action="store_true", help="instead: how long adapting and writing take")
     parser.add_argument("--json", action="store_true", help="print one JSON object a shot")
 
 
@@ -66,6 +70,10 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.show:
         for line in texts_read(first.metalearner, source, shapes[0], split, arguments.show):
             print(line, flush=True)
+        return 0
+    if arguments.speed:
+        for shape in shapes:
+            print(speed(first.metalearner, source, shape), flush=True)
         return 0
     learners = {name: one.metalearner for name, one in ready.items()}
     for name in arguments.only:
@@ -96,3 +104,19 @@ def texts_read(
         for pair, found in zip(asked, model.predict([pair.source for pair in asked]), strict=True):
             good = MEASURE[learner.application](found.text, pair.target)
             yield f"{pair.source[:60]!r} | {pair.target!r} | {found.text!r} | {good:.2f}"
+
+
+def speed(learner: Writing, source: PairSource, shape: TaskShape) -> str:
+    """Say how long it takes to adapt to the examples of a task, each time another, and to write one text."""
+    adapting, writing = [], []
+    for pairs in source.texts(REPEAT, "test", shape, seeded("cpu", TEST_SEED, "speed")):
+        started = time.perf_counter()
+        model = adapt_writer(learner, pairs[: shape.shot])
+        adapting.append(time.perf_counter() - started)
+        started = time.perf_counter()
+        model.predict([pairs[shape.shot].source])
+        writing.append(time.perf_counter() - started)
+    return (
+        f"{shape.shot} examples: adapt {statistics.median(adapting):.2f} s, slowest {max(adapting):.2f} s; "
+        f"write one text {statistics.median(writing):.2f} s"
+    )

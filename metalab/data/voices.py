@@ -55,6 +55,13 @@ def draw_voice(rng: np.random.Generator) -> Voice:
 
 def speak(word: Sequence[Sound], voice: Voice, rng: np.random.Generator) -> np.ndarray:
     """Return ``word`` in ``voice``: float32 samples at :data:`RATE`, at most 1; each time a little other."""
+    return speak_timed(word, voice, rng)[0]
+
+
+def speak_timed(
+    word: Sequence[Sound], voice: Voice, rng: np.random.Generator
+) -> tuple[np.ndarray, list[int]]:
+    """Return what :func:`speak` does, and how many frames of :data:`STEP` samples each sound lasts."""
     frames = [max(1, round(one.duration * rng.uniform(0.8, 1.25) / voice.speed / 5)) for one in word]
     frames[-1] = round(frames[-1] * rng.uniform(1.0, 1.5))
     which = np.repeat(np.arange(len(word)), frames)
@@ -77,7 +84,7 @@ def speak(word: Sequence[Sound], voice: Voice, rng: np.random.Generator) -> np.n
     sound = _harmonics(pitch, tracks, voicing, voice)
     centres = np.array([(one.centre * voice.scale**0.5, one.spread) for one in word])[which]
     sound += _noise(tracks, breath, friction * voice.hiss, centres, len(sound), rng)
-    return (sound / max(1e-6, np.abs(sound).max()) * 0.9).astype(np.float32)
+    return (sound / max(1e-6, np.abs(sound).max()) * 0.9).astype(np.float32), frames
 
 
 def disturbed(sound: np.ndarray, rng: np.random.Generator) -> np.ndarray:

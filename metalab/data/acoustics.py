@@ -19,7 +19,7 @@ HOP, WINDOW, BINS = 160, 400, 1024
 BANDS = 80
 LOWEST, HIGHEST = 60.0, 7600.0
 """Hz of the bands' edges."""
-FLOOR = -9.0
+FLOOR = -13.0
 """Least natural logarithm of a band's power, of speech whose loudest frames are about 0."""
 LOWEST_PITCH, HIGHEST_PITCH = 65.0, 450.0
 VOICED = 0.5

@@ -27,7 +27,7 @@ VOICES_A_STEP, QUERY = 8, 2
 LEARNING_RATE = 2e-3
 
 
-def new_model(width: int = 112, hidden: int = 128, seed: int = 0) -> VoiceFiLM:
+def new_model(width: int = 128, hidden: int = 128, seed: int = 0) -> VoiceFiLM:
     """Return an untrained model."""
     with seeded_initialisation(seed):
         return VoiceFiLM(Teller(width), hidden)

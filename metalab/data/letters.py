@@ -26,7 +26,7 @@ great:g r eI t break:b r eI k only:oU n l i old:oU l d cold:k oU l d told:t oU l
 hello:h E l oU know:n oU now:n aU how:h aU don't:d oU n t won't:w oU n t can't:k & n t i'm:aI m it's:I t s
 voice:v OI s zero:z I r oU four:f O r eight:eI t nine:n aI n seven:s E v @ n eleven:I l E v @ n
 thousand:T aU z @ n d hundred:h V n d r @ d good:g U d book:b U k look:l U k took:t U k foot:f U t
-school:s k u l today:t @ d eI very:v E r i every:E v r i woman:w U m @ n women:w I m I n sure:S U r
+school:s k u l today:t @ d eI very:v E r i every:E v r i laugh:l & f laughed:l & f t enough:I n V f woman:w U m @ n women:w I m I n sure:S U r
 sugar:S U g 3 blood:b l V d busy:b I z i minute:m I n I t"""
 _LEXICON_MAP = {
     word: sound.split()
@@ -165,7 +165,7 @@ def _rule(word: str, at: int) -> tuple[str, list[str]]:
 _SHORT = {"have", "give", "live", "gone", "done", "come", "some", "above"}
 _TABLE = sorted(
     (
-        (name.strip("^$"), name.startswith("^"), name.endswith("$"), spoken.replace("Z", "S").split())
+        (name.strip("^$"), name.startswith("^"), name.endswith("$"), ["S" if one == "Z" else one for one in spoken.split()])
         for name, spoken in re.findall(r"(\^?[a-z]+\$?):((?:\s*(?!\^?[a-z]+\$?:)\S+)*)", _RULES)
     ),
     key=lambda rule: (-len(rule[0]), not rule[2], not rule[1]),

@@ -115,10 +115,11 @@ def word_picture(samples: np.ndarray | Tensor) -> Tensor:
 def as_pictures(items: Sequence[Sound], where: str = "recordings") -> Tensor:
     """Return recordings (n, 1, MELS, FRAMES): paths, contents of files, samples at :data:`RATE`, or pairs of
     samples and their rate. Raises :class:`DataError`."""
-    return torch.stack([word_picture(_samples(item, f"{where}[{at}]")) for at, item in enumerate(items)])
+    return torch.stack([word_picture(read_recording(item, f"{where}[{at}]")) for at, item in enumerate(items)])
 
 
-def _samples(item: Sound, where: str) -> np.ndarray:
+def read_recording(item: Sound, where: str) -> np.ndarray:
+    """Return samples at :data:`RATE` of a recording as a user gives it. Raises :class:`DataError`."""
     if isinstance(item, bytes | str | Path):
         return read_sound(item, where if isinstance(item, bytes) else "")
     samples, rate = item if isinstance(item, tuple) else (item, RATE)

@@ -64,3 +64,10 @@ def fine_tuned(start: Teller, support: Utterances, steps: int, rate: float, batc
         sum(losses[name] * weight for name, weight in WEIGHTS.items()).backward()
         optimiser.step()
     return model
+
+
+def with_backbone(model: VoiceFiLM, backbone: Teller) -> VoiceFiLM:
+    """Return ``model`` speaking by another ``backbone``; what is not changed is shared."""
+    other = copy.copy(model)
+    other._modules = {**model._modules, "backbone": backbone}
+    return other

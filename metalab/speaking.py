@@ -82,7 +82,7 @@ def adapt_voice(recordings: Sequence[Sound], model: VoiceFiLM | None = None) -> 
         where = str(item) if isinstance(item, str) else f"recording {at + 1}"
         samples = read_recording(item, where)
         if (share := clipped(samples)) > 0.01:
-            notes.append(Note(where, f"{share:.0%} of it is overdriven", "used; the voice may sound rough"))
+            notes.append(Note(where, f"{share:.0%} of it is overdriven: it may sound rough", "warning"))
         parts += pieces(described(samples))
     heard = sum(float(part[:, BANDS + 1].sum()) for part in parts) / 100
     if heard < LEAST:
@@ -92,7 +92,7 @@ def adapt_voice(recordings: Sequence[Sound], model: VoiceFiLM | None = None) -> 
             fix="Speak for about ten seconds, close to the microphone",
         )
     if heard < 3:
-        notes.append(Note("recordings", f"only {heard:.1f} s of voice", "used; ten seconds do better"))
+        notes.append(Note("recordings", f"only {heard:.1f} s of voice: ten do better", "warning"))
     started = time.perf_counter()
     with torch.no_grad():
         frames = torch.zeros(len(parts), FRAMES, BANDS + 2)

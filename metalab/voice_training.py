@@ -41,9 +41,7 @@ def query_loss(model: VoiceFiLM, support: Utterances, query: Utterances, average
 
 
 def _losses(model: VoiceFiLM, support: Utterances, query: Utterances, average: bool) -> dict[str, Tensor]:
-    frames, phonemes, lasting = (
-        part.flatten(0, 1) for part in (query.frames, query.phonemes, query.lasting)
-    )
+    frames, phonemes, lasting = (part.flatten(0, 1) for part in (query.frames, query.phonemes, query.lasting))
     longest = int(lasting.sum(-1).max())
     frames = frames[:, :longest]
     truth = {"lasting": lasting, "melody": frames[..., -2:], "frames": longest}

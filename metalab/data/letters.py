@@ -29,8 +29,7 @@ thousand:T aU z @ n d hundred:h V n d r @ d good:g U d book:b U k look:l U k too
 school:s k u l today:t @ d eI very:v E r i every:E v r i laugh:l & f laughed:l & f t enough:I n V f woman:w U m @ n women:w I m I n sure:S U r
 sugar:S U g 3 blood:b l V d busy:b I z i minute:m I n I t"""
 _LEXICON_MAP = {
-    word: sound.split()
-    for word, sound in re.findall(r"([a-z']+):((?:(?![a-z']+:)\S+\s*)+)", _LEXICON)
+    word: sound.split() for word, sound in re.findall(r"([a-z']+):((?:(?![a-z']+:)\S+\s*)+)", _LEXICON)
 }
 _RULES = """tion$:S @ n tions$:S @ n z sion$:Z @ n ight:aI t eigh:eI ough:O augh:O tch:tS dge:dZ sch:s k
 ph:f sh:S ch:tS th:T ng$:N nk:N k ng:N g ck:k qu:k w wh:w ^wr:r ^kn:n ^gn:n ^ps:s mb$:m gh: ^x:z x:k s
@@ -49,7 +48,7 @@ _SYMBOLS = {
     "€": "euros", "£": "pounds", "°": "degrees", "/": "slash", "*": "star", "<": "less", ">": "more",
     "_": "underscore", "\\": "backslash", "^": "caret", "~": "tilde", "|": "bar",
 }  # fmt: skip
-_PAUSES = set(".,;:!?…—–-()[]{}\"“”«»`\n\t ")
+_PAUSES = set('.,;:!?…—–-()[]{}"“”«»`\n\t ')
 _FOLDED = {"ß": "ss", "æ": "ae", "ø": "o", "œ": "oe", "ð": "th", "þ": "th", "ł": "l", "đ": "d", "ı": "i",
            "’": "'", "‘": "'"}  # fmt: skip
 
@@ -129,7 +128,9 @@ def word_sounds(word: str) -> list[str]:
     at = 0
     while at < len(word):
         spelling, spoken = _rule(word, at)
-        if not (found and spoken and len(spelling) == 1 and word[at - 1 : at] == spelling):  # no double letter
+        if not (
+            found and spoken and len(spelling) == 1 and word[at - 1 : at] == spelling
+        ):  # no double letter
             found += spoken
         at += len(spelling)
     return found or ["@"]
@@ -165,7 +166,12 @@ def _rule(word: str, at: int) -> tuple[str, list[str]]:
 _SHORT = {"have", "give", "live", "gone", "done", "come", "some", "above"}
 _TABLE = sorted(
     (
-        (name.strip("^$"), name.startswith("^"), name.endswith("$"), ["S" if one == "Z" else one for one in spoken.split()])
+        (
+            name.strip("^$"),
+            name.startswith("^"),
+            name.endswith("$"),
+            ["S" if one == "Z" else one for one in spoken.split()],
+        )
         for name, spoken in re.findall(r"(\^?[a-z]+\$?):((?:\s*(?!\^?[a-z]+\$?:)\S+)*)", _RULES)
     ),
     key=lambda rule: (-len(rule[0]), not rule[2], not rule[1]),

@@ -115,7 +115,9 @@ def word_picture(samples: np.ndarray | Tensor) -> Tensor:
 def as_pictures(items: Sequence[Sound], where: str = "recordings") -> Tensor:
     """Return recordings (n, 1, MELS, FRAMES): paths, contents of files, samples at :data:`RATE`, or pairs of
     samples and their rate. Raises :class:`DataError`."""
-    return torch.stack([word_picture(read_recording(item, f"{where}[{at}]")) for at, item in enumerate(items)])
+    return torch.stack(
+        [word_picture(read_recording(item, f"{where}[{at}]")) for at, item in enumerate(items)]
+    )
 
 
 def read_recording(item: Sound, where: str) -> np.ndarray:

@@ -93,5 +93,3 @@ def _moments(x: Tensor, kept: Tensor) -> Tensor:
     mean = (x * weights).sum(-2) / count
     spread = ((x - mean.unsqueeze(-2)).square() * weights).sum(-2) / count
     return torch.cat([mean, (spread + 1e-5).sqrt()], -1)
-
-

@@ -17,8 +17,8 @@ from metalab.voice_training import WEIGHTS
 
 
 def shifted(average: Teller, support: Utterances) -> Tensor:
-    """Return the shifts (2,) of log durations and octaves that give the average voice the mean speed and pitch
-    of ``support`` (k, ...); its transcripts are used."""
+    """Return the shifts (2,) of log durations and octaves that give the average voice the mean speed and
+    pitch of ``support`` (k, ...); its transcripts are used."""
     frames, long = support.frames, int(support.lengths.max())
     with torch.no_grad():
         told = average(support.phonemes, lasting=support.lasting, frames=long)

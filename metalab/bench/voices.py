@@ -179,6 +179,6 @@ def speed(repeat: int = 7) -> str:
         samples = voice.say("Hello world, this is a new voice that nobody has met before.")
         telling.append((time.perf_counter() - started) / (len(samples) / RATE))
     return (
-        f"adapting to five recordings takes a median of {1000 * statistics.median(adapting):.0f} ms; speaking "
-        f"takes {statistics.median(telling):.2f} of the time that what is said lasts"
+        f"adapting to five recordings takes a median of {1000 * statistics.median(adapting):.0f} ms; "
+        f"speaking takes {statistics.median(telling):.2f} of the time that what is said lasts"
     )

@@ -26,7 +26,8 @@ great:g r eI t break:b r eI k only:oU n l i old:oU l d cold:k oU l d told:t oU l
 hello:h E l oU know:n oU now:n aU how:h aU don't:d oU n t won't:w oU n t can't:k & n t i'm:aI m it's:I t s
 voice:v OI s zero:z I r oU four:f O r eight:eI t nine:n aI n seven:s E v @ n eleven:I l E v @ n
 thousand:T aU z @ n d hundred:h V n d r @ d good:g U d book:b U k look:l U k took:t U k foot:f U t
-school:s k u l today:t @ d eI very:v E r i every:E v r i laugh:l & f laughed:l & f t enough:I n V f woman:w U m @ n women:w I m I n sure:S U r
+school:s k u l today:t @ d eI very:v E r i every:E v r i laugh:l & f laughed:l & f t
+enough:I n V f woman:w U m @ n women:w I m I n sure:S U r
 sugar:S U g 3 blood:b l V d busy:b I z i minute:m I n I t"""
 _LEXICON_MAP = {
     word: sound.split() for word, sound in re.findall(r"([a-z']+):((?:(?![a-z']+:)\S+\s*)+)", _LEXICON)
@@ -40,9 +41,29 @@ ce$:s ge$:dZ se$:z ve$:v ed$:d es$:z ce:s E ci:s I cy:s i ge:dZ E gi:dZ I gy:dZ 
 ^y:j y$:i y:I e$: e:E a:& i:I o:O u:V b:b c:k d:d f:f g:g h:h j:dZ k:k l:l m:m n:n p:p r:r s:s t:t v:v w:w
 z:z"""
 _LONG = {"a": ["eI"], "e": ["i"], "i": ["aI"], "o": ["oU"], "u": ["j", "u"], "y": ["aI"]}
-_ONES = """zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen
-seventeen eighteen nineteen""".split()
-_TENS = "_ _ twenty thirty forty fifty sixty seventy eighty ninety".split()
+_ONES = (
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+)
+_TENS = ("", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
 _SYMBOLS = {
     "%": "percent", "&": "and", "+": "plus", "@": "at", "=": "equals", "#": "number", "$": "dollars",
     "€": "euros", "£": "pounds", "°": "degrees", "/": "slash", "*": "star", "<": "less", ">": "more",
@@ -163,15 +184,15 @@ def _rule(word: str, at: int) -> tuple[str, list[str]]:
     return here[0], []
 
 
+def _known(spoken: list[str]) -> list[str]:
+    """Return sounds with that of "vision", which the synthesiser lacks, replaced."""
+    return ["S" if one == "Z" else one for one in spoken]
+
+
 _SHORT = {"have", "give", "live", "gone", "done", "come", "some", "above"}
 _TABLE = sorted(
     (
-        (
-            name.strip("^$"),
-            name.startswith("^"),
-            name.endswith("$"),
-            ["S" if one == "Z" else one for one in spoken.split()],
-        )
+        (name.strip("^$"), name.startswith("^"), name.endswith("$"), _known(spoken.split()))
         for name, spoken in re.findall(r"(\^?[a-z]+\$?):((?:\s*(?!\^?[a-z]+\$?:)\S+)*)", _RULES)
     ),
     key=lambda rule: (-len(rule[0]), not rule[2], not rule[1]),

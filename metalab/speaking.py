@@ -36,8 +36,8 @@ DEPTH = 9.0
 
 @dataclass(frozen=True)
 class VoiceModel:
-    """A voice: ``state`` of ``model``, None the average voice; ``seconds`` that adapting took; ``notes`` about
-    the recordings."""
+    """A voice: ``state`` of ``model``, None the average voice; ``seconds`` that adapting took; ``notes``
+    about the recordings."""
 
     model: VoiceFiLM
     state: State | None

@@ -29,7 +29,7 @@ class Judges:
     what: Any
 
     def similarity(self, made: np.ndarray, true: Sequence[np.ndarray]) -> float:
-        """Return the cosine, -1 to 1, of frames ``made`` and of the mean of ``true`` utterances of a voice."""
+        """Return the cosine, -1 to 1, of frames ``made`` and the mean of ``true`` utterances of a voice."""
         own, others = (
             self.who.transform(np.stack([_statistics(one) for one in part])).mean(0) - self.centre
             for part in ([made], true)
@@ -64,10 +64,8 @@ def trained_judges(train: Utterances, takes: int = 8) -> Judges:
 def _statistics(frames: np.ndarray) -> np.ndarray:
     """Return mean and deviation of voiced frames and mean of the others' bands (3 * BANDS + 4,)."""
     voiced = frames[:, BANDS + 1] > 0.5
-    heard, hissed = (
-        frames[rows][:, : BANDS + 1] if rows.sum() > 2 else frames[:, : BANDS + 1]
-        for rows in (voiced, ~voiced)
-    )
+    bands = frames[:, : BANDS + 1]
+    heard, hissed = (bands[rows] if rows.sum() > 2 else bands for rows in (voiced, ~voiced))
     return np.concatenate([heard.mean(0), heard.std(0), hissed.mean(0)])
 
 

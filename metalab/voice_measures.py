@@ -19,7 +19,7 @@ DECIBELS = 10 / math.log(10) * math.sqrt(2)
 
 
 def cepstra(bands: np.ndarray) -> np.ndarray:
-    """Return mel-cepstral coefficients 1 to :data:`CEPSTRA` (n, CEPSTRA) of log power ``bands`` (n, BANDS)."""
+    """Return mel-cepstral coefficients 1 to :data:`CEPSTRA` (n, CEPSTRA) of log ``bands`` (n, BANDS)."""
     return dct(bands[:, :BANDS] / 2, axis=1, norm="ortho")[:, 1 : CEPSTRA + 1] * math.sqrt(2 / BANDS)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import io
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -109,9 +110,9 @@ def utterances(split: Split) -> Utterances:
     """Return the embedded utterances; spoken once, a minute or two, then kept in metalab's cache."""
     voices, takes = VOICES[split], TAKES[split]
     path = home() / "cache" / f"utterances-{split}-{VERSION}-{voices}-{takes}.npz"
-    with contextlib.suppress(OSError, ValueError, KeyError):  # a broken cache is made anew
-        with np.load(path, allow_pickle=False) as held:
-            return _opened(*(held[name] for name in ("bands", "melody", "phonemes", "lasting")))
+    broken = (OSError, ValueError, KeyError, zipfile.BadZipFile)
+    with contextlib.suppress(*broken), np.load(path, allow_pickle=False) as held:  # if broken, made anew
+        return _opened(*(held[name] for name in ("bands", "melody", "phonemes", "lasting")))
     bands = np.zeros((voices, takes, FRAMES, BANDS), np.uint8)
     melody = np.zeros((voices, takes, FRAMES, 2), np.float16)
     phonemes = np.zeros((voices, takes, MOST), np.int64)

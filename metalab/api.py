@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from metalab.answer_model import AnswerModel
     from metalab.event_model import EventModel
     from metalab.picture_model import PictureModel
+    from metalab.speaking import VoiceModel
     from metalab.written_model import WrittenModel
 
 OnProgress = Callable[[Progress], Any]
@@ -147,8 +148,8 @@ def task_learning(
 
 
 def adapt(
-    application: str, data: Any, labels: Any
-) -> AdaptedModel | AnswerModel | EventModel | PictureModel | WrittenModel:
+    application: str, data: Any, labels: Any = None
+) -> AdaptedModel | AnswerModel | EventModel | PictureModel | VoiceModel | WrittenModel:
     """Adapt the ready model of ``application`` to a few labelled examples: nothing is meta-trained.
 
     image-classification: ``data`` is an array of images, a list of images of different sizes, or of paths.
@@ -157,8 +158,13 @@ def adapt(
     lists of texts and of what is to be written for them. segmentation and detection: lists of images and of
     masks or boxes, as :func:`task_learning` takes them. product-recommendation: names of products and their
     ratings; ad-recommendation: names of viewers and whether they clicked (0, 1).
+    speech-synthesis: recordings of one voice, without labels; the model's ``say(text)`` gives samples at 16 kHz.
     Raises :class:`ConfigError` for another application, and :class:`DataError`.
     """
+    if application == "speech-synthesis":
+        from metalab.speaking import adapt_voice
+
+        return adapt_voice(data)
     if application in TARGETS:
         from metalab.data.labelled_arrays import labelled_arrays
         from metalab.picture_choice import adapt_best as adapt_suited
@@ -192,7 +198,7 @@ def adapt(
             f"unknown application {application!r}",
             where="application",
             fix="Use image-classification, segmentation, detection, question-answering, speech-recognition, "
-            "translation, "
+            "speech-synthesis, translation, "
             "summarisation, product-recommendation or ad-recommendation",
         )
     from metalab.choice import adapt_best

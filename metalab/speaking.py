@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import time
 from collections.abc import Sequence
@@ -12,14 +13,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from metalab.checkpoints import SHIPPED
+from metalab.checkpoints import SHIPPED, checkpoint_bytes, load_checkpoint
 from metalab.data.acoustics import BANDS, described
 from metalab.data.archives import Note
 from metalab.data.letters import phonemes_of
 from metalab.data.sounds import Sound, clipped, read_recording
 from metalab.data.utterances import FRAMES, NUMBERS
 from metalab.data.voices import RATE
-from metalab.errors import DataError
+from metalab.errors import CheckpointError, DataError
 from metalab.metalearners.base import State
 from metalab.metalearners.voice_film import VoiceFiLM
 from metalab.vocoder import sounded
@@ -45,7 +46,11 @@ class VoiceModel:
     seconds: float = 0.0
     notes: tuple[Note, ...] = ()
 
-    @torch.no_grad()
+    def to_bytes(self) -> bytes:
+        """Return the adapted voice as a small file that :func:`load_voice` reads; its recordings are not in it,
+        nor is the shipped model that speaks it."""
+        return checkpoint_bytes("voice", self.state or {}, {"model": _told_apart(self.model)})
+
     def frames(self, phonemes: Sequence[str]) -> np.ndarray:
         """Return frames (n, BANDS + 2) of one clause: log mel bands, octaves of the pitch above 100 Hz, and
         the probability of voice."""
@@ -110,6 +115,22 @@ def pieces(frames: np.ndarray) -> list[np.ndarray]:
     near = np.convolve(said, np.ones(int(GAP * 100)), mode="same") > 0
     kept = frames[near]
     return [kept[first : first + FRAMES] for first in range(0, len(kept), FRAMES)]
+
+
+def load_voice(path: Path | str, model: VoiceFiLM | None = None) -> VoiceModel:
+    """Return the voice in a file of :meth:`VoiceModel.to_bytes`. Raises :class:`CheckpointError`, also for one
+    that was adapted with other weights."""
+    state, meta = load_checkpoint(path, "voice")
+    model = model or shipped_voices()
+    if meta["model"] != _told_apart(model):
+        raise CheckpointError("was adapted with other weights", where=path, fix="Adapt again")
+    return VoiceModel(model, state or None)
+
+
+def _told_apart(model: VoiceFiLM) -> str:
+    """Return what tells weights apart."""
+    weights = torch.cat([part.flatten() for part in model.parameters()]).detach()
+    return hashlib.sha256(weights.half().numpy().tobytes()).hexdigest()[:16]
 
 
 def shipped_voices() -> VoiceFiLM:

@@ -135,3 +135,6 @@ with errors_in_place():
         st.metric("Time to adapt", time_taken(voice.seconds), width="content")
         st.subheader("2 · Let it speak")
         say(key, voice)
+        st.subheader("3 · Take it away")
+        download(st, "Download the voice", voice.to_bytes, "voice.safetensors", icon=":material/download:")
+        st.caption('`python -m metalab say "Any text" --model voice.safetensors --out spoken.wav`')

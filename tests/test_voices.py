@@ -9,16 +9,18 @@ import pytest
 import soundfile
 import torch
 
+import metalab
 from metalab.backbones.teller import Teller, expanded
 from metalab.baselines_voices import shifted
+from metalab.cli import main
 from metalab.data.acoustics import BANDS, described
 from metalab.data.letters import number_words, phonemes_of, plain_words
 from metalab.data.phonemes import sounds
 from metalab.data.utterances import FRAMES, MOST, NUMBERS, Utterances, said, take, utterance_words
 from metalab.data.voices import RATE, STEP, draw_voice, speak, speak_timed
-from metalab.errors import DataError
+from metalab.errors import CheckpointError, DataError
 from metalab.metalearners.voice_film import VoiceFiLM
-from metalab.speaking import TAG, adapt_voice, average_voice, pieces, shipped_voices, tagged_wav
+from metalab.speaking import TAG, adapt_voice, average_voice, load_voice, pieces, shipped_voices, tagged_wav
 from metalab.vocoder import sounded
 from metalab.voice_measures import aligned, compared
 from metalab.voice_training import load_voices, new_model, save_voices, train_voices
@@ -189,6 +191,22 @@ def test_says_text_in_files_that_are_tagged(model, tmp_path):
     with soundfile.SoundFile(io.BytesIO(tagged_wav(spoken))) as file:
         assert file.comment == TAG
         assert file.samplerate == RATE
+
+
+def test_a_voice_travels_in_a_file_and_on_the_command_line(model, tmp_path, capsys):
+    place, kept, out = (tmp_path / name for name in ("me.wav", "me.safetensors", "out.wav"))
+    soundfile.write(place, take("validation", 0, 0)[0], RATE)
+    assert main(["say", "Hi", "--voice", str(place), "--keep", str(kept), "--out", str(out)]) == 0
+    first = out.read_bytes()
+    assert main(["say", "Hi", "--model", str(kept), "--out", str(out)]) == 0
+    assert out.read_bytes() == first
+    told = metalab.adapt("speech-synthesis", [place]).say("Hi")
+    assert np.allclose(load_voice(kept).say("Hi"), told)
+    assert main(["say", "ы", "--model", str(kept)]) == 2
+    assert "'ы' (character 1)" in capsys.readouterr().err
+    other = new_model()
+    with pytest.raises(CheckpointError):
+        load_voice(kept, other)
 
 
 def test_long_recordings_are_cut_into_pieces():

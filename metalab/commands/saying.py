@@ -20,17 +20,26 @@ def add_commands(command: AddCommand) -> None:
         metavar="RECORDING",
         help="WAV, FLAC, OGG or MP3, about ten seconds together (default: the un-adapted voice)",
     )
+    say.add_argument(
+        "--model", type=Path, metavar="FILE", help="a voice kept by --keep, or by the page Voice"
+    )
+    say.add_argument("--keep", type=Path, metavar="FILE", help="write the adapted voice")
     say.add_argument("--out", type=Path, default=Path("spoken.wav"), help="default: spoken.wav")
 
 
 def _say(arguments: argparse.Namespace) -> int:
     from metalab.data.voices import RATE
-    from metalab.speaking import adapt_voice, average_voice, tagged_wav
+    from metalab.speaking import adapt_voice, average_voice, load_voice, tagged_wav
     from metalab.storage import atomic_write
 
-    voice = adapt_voice(arguments.voice) if arguments.voice else average_voice()
+    if arguments.voice:
+        voice = adapt_voice(arguments.voice)
+    else:
+        voice = load_voice(arguments.model) if arguments.model else average_voice()
     tell(voice.notes)
     samples = voice.say(arguments.text)
     atomic_write(arguments.out, tagged_wav(samples))
+    if arguments.keep:
+        atomic_write(arguments.keep, voice.to_bytes())
     print(f"{arguments.out}: {len(samples) / RATE:.1f} s")
     return 0

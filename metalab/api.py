@@ -158,7 +158,7 @@ def adapt(
     lists of texts and of what is to be written for them. segmentation and detection: lists of images and of
     masks or boxes, as :func:`task_learning` takes them. product-recommendation: names of products and their
     ratings; ad-recommendation: names of viewers and whether they clicked (0, 1).
-    speech-synthesis: recordings of one voice, without labels; the model's ``say(text)`` gives samples at 16 kHz.
+    speech-synthesis: recordings of one voice, without labels; ``say(text)`` then gives samples at 16 kHz.
     Raises :class:`ConfigError` for another application, and :class:`DataError`.
     """
     if application == "speech-synthesis":

@@ -47,8 +47,8 @@ class VoiceModel:
     notes: tuple[Note, ...] = ()
 
     def to_bytes(self) -> bytes:
-        """Return the adapted voice as a small file that :func:`load_voice` reads; its recordings are not in it,
-        nor is the shipped model that speaks it."""
+        """Return the adapted voice as a small file that :func:`load_voice` reads; recordings are not in
+        it, nor is the shipped model that speaks it."""
         return checkpoint_bytes("voice", self.state or {}, {"model": _told_apart(self.model)})
 
     def frames(self, phonemes: Sequence[str]) -> np.ndarray:
@@ -118,8 +118,8 @@ def pieces(frames: np.ndarray) -> list[np.ndarray]:
 
 
 def load_voice(path: Path | str, model: VoiceFiLM | None = None) -> VoiceModel:
-    """Return the voice in a file of :meth:`VoiceModel.to_bytes`. Raises :class:`CheckpointError`, also for one
-    that was adapted with other weights."""
+    """Return the voice in a file of :meth:`VoiceModel.to_bytes`. Raises :class:`CheckpointError`, also for
+    one that was adapted with other weights."""
     state, meta = load_checkpoint(path, "voice")
     model = model or shipped_voices()
     if meta["model"] != _told_apart(model):

@@ -112,17 +112,33 @@ def _episode(source: Utterances, shot: int, generator: torch.Generator) -> tuple
     return source.of(voices, order[:, QUERY : QUERY + shot]), source.of(voices, order[:, :QUERY])
 
 
-def save_voices(path: Path | str, model: VoiceFiLM) -> None:
-    """Write ``model`` to ``path``. Raises :class:`StorageError`."""
-    meta = {"width": model.backbone.width, "hidden": model.hidden}
-    save_checkpoint(path, "voices", {k: v.half() for k, v in model.state_dict().items()}, meta)
+def save_voices(path: Path | str, model: VoiceFiLM, average: bool = False) -> None:
+    """Write ``model``, with ``average`` its backbone alone, to ``path``: matrices in 8 bits, a scale for each
+    row. Raises :class:`StorageError`."""
+    tensors: dict[str, Tensor] = {}
+    for name, part in (model.backbone if average else model).state_dict().items():
+        if part.ndim < 2:
+            tensors[name] = part.half()
+            continue
+        scale = part.abs().flatten(1).amax(1).clamp(min=1e-8).float() / 127
+        tensors[f"{name}.scale"] = scale
+        tensors[name] = (part / scale.view(-1, *[1] * (part.ndim - 1))).round().to(torch.int8)
+    meta = {"width": model.backbone.width, "hidden": model.hidden, "average": average}
+    save_checkpoint(path, "voices", tensors, meta)
 
 
 def load_voices(path: Path | str) -> VoiceFiLM:
-    """Return what :func:`save_voices` wrote. Raises :class:`CheckpointError`."""
+    """Return what :func:`save_voices` wrote; of an average voice the rest is untrained, so changes nothing.
+    Raises :class:`CheckpointError`."""
     tensors, meta = load_checkpoint(path, "voices")
     model = new_model(meta["width"], meta["hidden"])
-    load_into(model, {k: v.float() for k, v in tensors.items()}, path)
+    read: dict[str, Tensor] = {}
+    for name, part in tensors.items():
+        if not name.endswith(".scale"):
+            read[name] = part.float()
+            if (scale := tensors.get(f"{name}.scale")) is not None:
+                read[name] *= scale.view(-1, *[1] * (part.ndim - 1))
+    load_into(model.backbone if meta["average"] else model, read, path)
     return model.eval()
 
 
@@ -131,4 +147,4 @@ def ship_voices(name: str, path: Path) -> Iterator[Progress]:
     on one core."""
     model, average = new_model(), name == "voice-average"
     yield from train_voices(model, utterances("train"), utterances("validation"), STEPS, average)
-    save_voices(path, model)
+    save_voices(path, model, average)

@@ -131,6 +131,8 @@ def test_padding_changes_nothing(model):
     for row, length in zip(noisy, lengths, strict=True):
         row[length:] = 5.0
     assert torch.allclose(model.adapt(noisy, lengths)["code"], state["code"], atol=1e-5)
+    cut = model.adapt(frames[:, : int(lengths.max())], lengths)
+    assert torch.allclose(cut["code"], state["code"], atol=1e-5)
     swapped = model.adapt(frames.flip(0), lengths.flip(0))
     assert torch.allclose(swapped["code"], state["code"], atol=1e-4)
     short = model.tell(state, held.phonemes[0, :1, : int((held.phonemes[0, 0] > 0).sum())])
